@@ -1,0 +1,3 @@
+//! The only privileged part: admits, creates, lists and destroys sandboxes.
+
+pub mod protocol;

@@ -1,0 +1,198 @@
+//! What a lesson is once it has been read: plain data, shared and never changed.
+//!
+//! A [`Library`] is a snapshot of the lessons' folder; a session keeps the `Arc<Scenario>` that it
+//! started with, so an author who saves a file changes nothing under a learner's hands.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Every course of an installation, in the order in which the catalogue shows them.
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    pub courses: Vec<Course>,
+}
+
+/// A list of scenarios: a folder, and its `structure.json` where it has one.
+#[derive(Debug, Clone)]
+pub struct Course {
+    /// One URL segment: `[a-z0-9][a-z0-9._-]*`, from the folder's name.
+    pub slug: String,
+    pub title: String,
+    pub description: String,
+    pub items: Vec<Item>,
+    /// What is wrong with the course's own files.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Item {
+    Scenario(Arc<Scenario>),
+    /// A scenario that cannot be played: shown to everybody with what is wrong, and harms nobody else.
+    Broken {
+        slug: String,
+        title: String,
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    pub course: String,
+    /// One URL segment, from the folder's name; unique in its course.
+    pub slug: String,
+    pub dir: PathBuf,
+    /// sha256 (hex) over every file that the scenario uses: its version.
+    pub digest: String,
+    pub title: String,
+    pub description: String,
+    /// As written; see [`Scenario::difficulty`] strings in the wild.
+    pub difficulty: Option<String>,
+    /// As written: `15 minutes`.
+    pub time: Option<String>,
+    /// The namespace this lesson is about (`pid`, `net`, `ipc`, `mnt`, `uts`, `user`, `time`, `cgroup`),
+    /// from our own `index.json` key `namespace`.
+    pub namespace: Option<String>,
+    /// `backend.imageid` as written.
+    pub imageid: Option<String>,
+    /// Intro (if any), steps, finish (if any), in order. Never empty.
+    pub pages: Vec<Page>,
+    /// For host 1, resolved and in order: later ones win.
+    pub assets: Vec<Asset>,
+    /// Warnings; a scenario with an error is [`Item::Broken`].
+    pub diagnostics: Vec<Diagnostic>,
+    /// What this scenario asks for that this installation does not have, each named before the start.
+    pub lacks: Vec<Lack>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub kind: PageKind,
+    pub title: String,
+    /// Cleaned HTML of the text, with the markup of actions (see `markdown`).
+    pub html: String,
+    /// The actions of `html`, in order; `data-action` is the index.
+    pub actions: Vec<Action>,
+    pub foreground: Option<Script>,
+    pub background: Option<Script>,
+    pub verify: Option<Verify>,
+    /// Cleaned HTML.
+    pub hint: Option<String>,
+    pub solution: Option<Solution>,
+    pub lacks: Vec<Lack>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PageKind {
+    Intro,
+    /// Counted from 1.
+    Step(u32),
+    Finish,
+}
+
+impl PageKind {
+    /// The last segment of the page's URL: `intro`, `1`, `2`, …, `finish`.
+    pub fn slug(self) -> String {
+        match self {
+            Self::Intro => "intro".into(),
+            Self::Step(number) => number.to_string(),
+            Self::Finish => "finish".into(),
+        }
+    }
+
+    pub fn from_slug(slug: &str) -> Option<Self> {
+        match slug {
+            "intro" => Some(Self::Intro),
+            "finish" => Some(Self::Finish),
+            number => number.parse().ok().filter(|&number| number > 0).map(Self::Step),
+        }
+    }
+}
+
+/// A script file of the scenario, read when the scenario was.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// Relative to the scenario's folder, for messages.
+    pub path: String,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Verify {
+    pub script: Script,
+    /// Besides exit code 0, `done` must be printed: Katacoda's rule, for scripts that `echo done` and
+    /// never say `exit` or `set -e`.
+    pub wants_done: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Solution {
+    /// Cleaned HTML that the learner may open.
+    pub html: String,
+    /// What `quayside lesson test` runs: the file itself where it is a script, else the text's run actions.
+    pub script: Option<Script>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    pub verb: ActionVerb,
+    /// The text to type or copy, exactly.
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActionVerb {
+    Copy,
+    Run { terminal: Terminal, interrupt: bool, no_newline: bool },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// The one in front.
+    Active,
+    /// T1 to T9.
+    Number(u16),
+}
+
+/// A file that is placed in the sandbox before any script runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    pub source: PathBuf,
+    /// Absolute, inside the sandbox.
+    pub target: String,
+    /// As written; handed to chmod(1), whose failure is ignored.
+    pub chmod: Option<String>,
+}
+
+/// Something asked for that is not here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// A word for programs: `kubernetes`, `docker`, `systemd`, `editor`, `host2`, `port`, `quiz`, …
+    pub what: String,
+    /// One sentence for the learner, said before the start (scenario) or at its place (page).
+    pub says: String,
+    /// The scenario cannot be played without it.
+    pub fatal: bool,
+}
+
+/// What is wrong with a file, where, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    pub level: Level,
+    /// Relative to the lessons' folder.
+    pub file: String,
+    /// From 1; 0: the file as a whole.
+    pub line: u32,
+    /// From 1, in characters; 0: the line as a whole.
+    pub column: u32,
+    pub message: String,
+    /// What to write instead, where that can be guessed.
+    pub hint: Option<String>,
+    /// The lines of the source around it, as (number, text), for the author's page.
+    pub excerpt: Vec<(u32, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Warning,
+    Error,
+}

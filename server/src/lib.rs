@@ -1,0 +1,5 @@
+//! The server: lessons, sessions, terminals and pages over the runtime.
+
+#![forbid(unsafe_code)]
+
+pub mod lesson;
