@@ -13,8 +13,8 @@ export function improveEdge(base: string): void {
 
   const set = (percent: number | null): void => {
     const lesson = percent === null ? null : Math.round(Math.max(LIMITS.min, Math.min(LIMITS.max, percent)));
-    if (lesson === null) work.style.removeProperty("--lesson");
-    else work.style.setProperty("--lesson", `${lesson}%`);
+    // `initial`: the style sheet's own width, whatever the server wrote into this page.
+    work.style.setProperty("--lesson", lesson === null ? "initial" : `${lesson}%`);
     edge.setAttribute("aria-valuenow", String(lesson ?? Math.round(now())));
     // A cookie, not storage: the server draws the next page with the line where it is.
     const age = lesson === null ? 0 : YEAR_S;

@@ -372,19 +372,6 @@ export class Terminal {
   }
 }
 
-/**
- * Gives the page's nonce to the `<style>` elements that xterm.js makes: it has no option for it, and without
- * one the content security policy refuses them and every size is wrong. Call it before the first terminal.
- */
-export function giveNonceToStyles(nonce: string): void {
-  const create = document.createElement.bind(document);
-  document.createElement = ((name: string, options?: ElementCreationOptions) => {
-    const element = create(name, options);
-    if (element instanceof HTMLStyleElement) element.nonce = nonce;
-    return element;
-  }) as typeof document.createElement;
-}
-
 /** xterm's theme is the water's tokens. */
 function themeOf(style: CSSStyleDeclaration): ITheme {
   const token = (name: string) => style.getPropertyValue(`--${name}`).trim();

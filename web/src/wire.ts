@@ -111,7 +111,12 @@ export function unhex(text: string): Uint8Array<ArrayBuffer> {
 }
 
 function notice(json: string): { code: string; text: string } {
-  const value: unknown = JSON.parse(json);
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new WireError("a notice that is not JSON");
+  }
   if (typeof value === "object" && value !== null && "code" in value && "text" in value) {
     return { code: String(value.code), text: String(value.text) };
   }
@@ -198,7 +203,11 @@ class Reader {
   }
 
   text(): string {
-    return new TextDecoder("utf-8", { fatal: true }).decode(this.rest());
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(this.rest());
+    } catch {
+      throw new WireError("text that is not UTF-8");
+    }
   }
 
   rest(): Uint8Array {

@@ -3,6 +3,7 @@
 import { Actions } from "./actions.js";
 import { Api } from "./api.js";
 import { Check } from "./check.js";
+import { drawUnderPolicy } from "./csp.js";
 import { byId } from "./dom.js";
 import { improveEdge } from "./edge.js";
 import { Lesson, bootOf } from "./lesson.js";
@@ -15,7 +16,6 @@ import { settings, viewerId } from "./settings.js";
 import { drawStage } from "./stage.js";
 import { Store, initial } from "./state.js";
 import { Tabs } from "./tabs.js";
-import { giveNonceToStyles } from "./terminal.js";
 import { improveThemeSwitch } from "./theme.js";
 import { newId } from "./wire.js";
 import { words } from "./words.js";
@@ -26,7 +26,8 @@ const WAKE_PONG_MS = 3_000;
 const boot = bootOf(document);
 if (!boot) throw new Error("the page has no boot data");
 
-giveNonceToStyles(document.querySelector("script[nonce]")?.getAttribute("nonce") || nonceOf());
+// Browsers hide the nonce from the attribute and keep it in the property.
+drawUnderPolicy(document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "");
 improveThemeSwitch();
 improveEdge(boot.base);
 
@@ -139,9 +140,4 @@ function improveMenu(): void {
     menu.open = false;
     menu.querySelector("summary")?.focus();
   });
-}
-
-/** Browsers hide the nonce from the attribute and keep it in the property. */
-function nonceOf(): string {
-  return document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "";
 }
