@@ -61,7 +61,9 @@ export class Actions {
   /** Draws every action of the page that is shown. */
   draw(): void {
     for (const [place, action] of this.all().entries()) {
-      if (action.dataset.do === "run") this.drawRun(action, this.runs.get(this.key(place)));
+      const run = this.runs.get(this.key(place));
+      if (action.dataset.do === "run") this.drawRun(action, run);
+      drawSay(action, run);
     }
   }
 
@@ -104,14 +106,10 @@ export class Actions {
 
   private async copy(action: HTMLElement): Promise<void> {
     const copied = await copyText(textOf(action));
-    const { copied: yes, notCopied } = words.action;
-    const say = action.querySelector(".act__say");
-    const before = say?.textContent ?? "";
-    action.dataset.said = copied ? yes : notCopied;
-    if (say) setText(say, action.dataset.said);
+    action.dataset.said = copied ? words.action.copied : words.action.notCopied;
+    this.draw();
     setTimeout(() => {
       delete action.dataset.said;
-      if (say) setText(say, action.dataset.do === "run" ? "" : before === yes ? "" : before);
       this.draw();
     }, COPIED_MS);
   }
@@ -129,8 +127,6 @@ export class Actions {
     const off = this.whyOff(action);
     const pressable = isUnderWay(run) ? isStoppable(run) && !off : !off;
     action.dataset.is = run ? (run.state === "refused" ? "failed" : run.state) : off ? "off" : "idle";
-    const say = action.querySelector(".act__say");
-    if (say && !action.dataset.said) setText(say, run ? sayOf(run) : usualSay(action));
     const go = action.querySelector<HTMLButtonElement>(".go");
     const button = go ?? (action instanceof HTMLButtonElement ? action : null);
     if (!button) return;
@@ -165,7 +161,7 @@ function sayOf(run: Run): string {
       // Usually over before it can be read.
       return Date.now() - run.startedAt < STOP_AFTER_MS ? "" : action.queued;
     case "running":
-      return action.running(Math.floor((Date.now() - run.startedAt) / 1000));
+      return action.running;
     case "sent":
       return action.sent;
     case "done":
@@ -177,12 +173,15 @@ function sayOf(run: Run): string {
   }
 }
 
-/** What the row says before anything was pressed, as the server wrote it. */
-function usualSay(action: HTMLElement): string {
+function drawSay(action: HTMLElement, run: Run | undefined): void {
   const say = action.querySelector<HTMLElement>(".act__say");
-  if (!say) return "";
+  if (!say) return;
+  // What the server wrote into the row: where it goes, that it interrupts.
   say.dataset.usual ??= say.textContent ?? "";
-  return say.dataset.usual;
+  setText(say, action.dataset.said ?? (run ? sayOf(run) : say.dataset.usual));
+  const seconds = run?.state === "running" ? Math.floor((Date.now() - run.startedAt) / 1000) : 0;
+  if (seconds > 0 && !action.dataset.said) say.dataset.seconds = words.seconds(seconds);
+  else delete say.dataset.seconds;
 }
 
 function clock(at: number): string {

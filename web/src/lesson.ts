@@ -12,8 +12,7 @@ export class Lesson {
 
   constructor(
     private readonly store: Store,
-    /** The page has been exchanged. */
-    private readonly arrived: () => void,
+    private readonly on: { arrived(): void; unreachable(): void },
   ) {
     document.addEventListener("click", (event) => this.onClick(event));
     addEventListener("popstate", () => void this.go(location.href, false));
@@ -43,9 +42,10 @@ export class Lesson {
     const page = await fetchPage(href);
     // Overtaken by a later click.
     if (asked !== this.asked) return;
-    const boot = page && bootOf(page);
-    if (!page || !boot || boot.scenario !== this.store.state.boot.scenario) {
-      // Another kind of page, or none: let the browser show what is there.
+    if (!page) return this.on.unreachable();
+    const boot = bootOf(page);
+    if (boot?.scenario !== this.store.state.boot.scenario) {
+      // Another kind of page: let the browser show what is there.
       location.assign(href);
       return;
     }
@@ -56,7 +56,7 @@ export class Lesson {
     this.store.update({ boot, check: null });
     byId("lesson").scrollTop = 0;
     document.getElementById("heading")?.focus({ preventScroll: true });
-    this.arrived();
+    this.on.arrived();
   }
 
   /** Long lines scroll sideways, also from the keyboard. */
@@ -82,13 +82,16 @@ function exchange(id: string, page: Document): void {
   for (const [name, value] of Object.entries(from.dataset)) to.dataset[name] = value;
 }
 
-/** XMLHttpRequest, as it hands over a parsed document: no string becomes HTML in this page (Trusted Types). */
+/**
+ * The page at an address; null: the server did not answer. By XMLHttpRequest, as it hands over a parsed
+ * document: no string becomes HTML in this page (Trusted Types).
+ */
 function fetchPage(href: string): Promise<Document | null> {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     request.open("GET", href);
     request.responseType = "document";
-    request.onload = () => resolve(request.status === 200 ? request.responseXML : null);
+    request.onload = () => resolve(request.responseXML ?? new Document());
     request.onerror = () => resolve(null);
     request.send();
   });

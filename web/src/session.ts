@@ -3,7 +3,7 @@
 import { Refusal, type Api } from "./api.js";
 import { Live, type News } from "./live.js";
 import type { Retry } from "./retry.js";
-import { hasMachine, type Store } from "./state.js";
+import { hasMachine, type SessionView, type Store } from "./state.js";
 
 /** Tries to reconnect after which the server is asked whether there is still something to connect to. */
 const PROBE_AFTER_TRIES = 3;
@@ -22,9 +22,10 @@ export class Session {
     let had = false;
     store.watch((state) => {
       const has = hasMachine(state);
-      if (has && !had) this.on.machine();
-      if (had && !has) this.gone();
+      const before = had;
       had = has;
+      if (has && !before) this.on.machine();
+      if (before && !has) this.gone();
       void this.enter();
       if (state.lost && state.lost.tries > PROBE_AFTER_TRIES && state.lost.tries !== this.probedAt) {
         this.probedAt = state.lost.tries;
@@ -33,14 +34,18 @@ export class Session {
     });
   }
 
+  /** Follows the session that the page came with, if it lives; starts the machine otherwise. */
+  async open(): Promise<void> {
+    const { session } = this.store.state.boot;
+    if (session && session.phase.is !== "ended" && session.phase.is !== "failed") this.follow(session);
+    else await this.start();
+  }
+
   /** Starts the machine, or finds the one that runs already. */
   async start(): Promise<void> {
     this.store.update({ refusal: null, phase: null });
     try {
-      const session = await this.api.start(this.store.state.boot.page);
-      this.live?.close();
-      this.live = new Live(this.api.liveSocket(session.id), this.retry, (news) => this.heard(news));
-      this.store.update({ session, phase: session.phase });
+      this.follow(await this.api.start(this.store.state.boot.page));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.store.update({ refusal: error.message });
@@ -54,6 +59,12 @@ export class Session {
 
   redial(): void {
     this.live?.redial();
+  }
+
+  private follow(session: SessionView): void {
+    this.live?.close();
+    this.live = new Live(this.api.liveSocket(session.id), this.retry, (news) => this.heard(news));
+    this.store.update({ session, phase: session.phase });
   }
 
   private heard(news: News): void {
@@ -73,9 +84,10 @@ export class Session {
     this.entered = place;
     try {
       await this.api.enter(session.id, boot.page);
-    } catch {
-      // Not heard: the next change of the state tries again.
-      if (this.entered === place) this.entered = undefined;
+    } catch (error) {
+      // Not heard: the next change of the state tries again. A refusal would only be repeated.
+      const unheard = error instanceof Refusal && error.status === 0;
+      if (unheard && this.entered === place) this.entered = undefined;
     }
   }
 

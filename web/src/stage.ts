@@ -5,6 +5,9 @@ import type { Notes } from "./notes.js";
 import { hasMachine, type State, type Store } from "./state.js";
 import { words } from "./words.js";
 
+/** A start that takes longer is counted. */
+const SLOW_START_S = 3;
+
 export function drawStage(store: Store, notes: Notes, act: { start: () => void; retry: () => void }): void {
   const card = new Card(act.start);
   store.watch((state) => {
@@ -14,8 +17,11 @@ export function drawStage(store: Store, notes: Notes, act: { start: () => void; 
     byId("leave", HTMLButtonElement).disabled = !hasMachine(state);
     drawNotes(state, notes, act.retry);
   });
-  // Countdowns.
-  setInterval(() => drawNotes(store.state, notes, act.retry), 1000);
+  // Counted seconds.
+  setInterval(() => {
+    if (store.state.boot.playable) card.draw(store.state);
+    drawNotes(store.state, notes, act.retry);
+  }, 1000);
 }
 
 /** What stands in the water while there is no terminal. */
@@ -54,8 +60,11 @@ function saying({ phase, refusal }: State): { title: string; text: string; butto
       return { title: failed.title, text: phase.message ?? "", button: failed.again };
     case "ended":
       return { title: ended.title, text: phase.message ?? ended.text, button: ended.again };
-    default:
-      return { title: starting.title, text: phase?.message ?? starting.text };
+    default: {
+      const seconds = phase ? Math.round((Date.now() - phase.since_ms) / 1000) : 0;
+      const soFar = seconds >= SLOW_START_S ? starting.soFar(seconds) : "";
+      return { title: starting.title, text: (phase?.message ?? starting.text) + soFar };
+    }
   }
 }
 

@@ -66,6 +66,8 @@ export interface State {
 
 export class Store {
   private readonly watchers: ((state: State) => void)[] = [];
+  private telling = false;
+  private stale = false;
 
   constructor(private current: State) {}
 
@@ -73,9 +75,20 @@ export class Store {
     return this.current;
   }
 
+  /** A watcher may update as well: then all are told again, once the round is over. */
   update(change: Partial<State>): void {
     this.current = { ...this.current, ...change };
-    for (const watcher of this.watchers) watcher(this.current);
+    this.stale = true;
+    if (this.telling) return;
+    this.telling = true;
+    try {
+      while (this.stale) {
+        this.stale = false;
+        for (const watcher of this.watchers) watcher(this.current);
+      }
+    } finally {
+      this.telling = false;
+    }
   }
 
   /** Calls `watcher` now and after every change. */

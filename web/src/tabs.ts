@@ -103,6 +103,7 @@ export class Tabs {
       button.tabIndex = selected ? 0 : -1;
       terminal.pane.toggleAttribute("data-front", selected);
     }
+    this.tabs.get(number)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
     this.drawTab(number, { fresh: false });
     this.tellStore();
   }
@@ -151,6 +152,7 @@ export class Tabs {
     button.tabIndex = -1;
     const name = document.createElement("span");
     name.textContent = words.terminal.name(number);
+    name.dataset.short = words.terminal.short(number);
     const dot = document.createElement("span");
     dot.className = "new";
     const status = document.createElement("span");

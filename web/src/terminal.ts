@@ -281,7 +281,6 @@ export class Terminal {
       scrollback: SCROLLBACK,
       minimumContrastRatio: 4.5,
       screenReaderMode: look.reader,
-      cursorBlink: false,
       macOptionIsMeta: true,
       rightClickSelectsWord: false,
       linkHandler: { activate: (_event, uri) => openLink(uri) },
@@ -307,6 +306,9 @@ export class Terminal {
     field.spellcheck = false;
     field.setAttribute("aria-label", words.terminal.name(this.number));
     field.setAttribute("aria-describedby", "way-out");
+    // xterm.js shows no cursor before it was focused once; a prompt without one looks dead.
+    field.dispatchEvent(new FocusEvent("focus"));
+    field.dispatchEvent(new FocusEvent("blur"));
   }
 
   private onData(text: string): void {
@@ -406,7 +408,7 @@ function themeOf(style: CSSStyleDeclaration): ITheme {
 
 /** Text that is ours, not the program's. */
 function aside(text: string): string {
-  return `\x1b[0;2;3m${text}\x1b[0m`;
+  return `\x1b[0;3;90m${text}\x1b[0m`;
 }
 
 /** What a program prints is not to be trusted: http and https only, and no way back to this page. */

@@ -10,7 +10,7 @@ export const words = {
     ended: "No machine",
   },
   wait: {
-    starting: { title: "Starting your machine", text: "It takes about a second." },
+    starting: { title: "Starting your machine", text: "It takes about a second.", soFar: (seconds: number) => ` ${seconds} s so far.` },
     failed: { title: "Your machine did not start", again: "Try again" },
     ended: { title: "This machine has ended", text: "Its files went with it. Your progress stays.", again: "Start a new one" },
     refused: { title: "No machine", again: "Try again" },
@@ -47,15 +47,19 @@ export const words = {
       text: "This one goes on as it is. To change, end it from the menu and start again.",
     },
     imageFailed: { title: "The fuller machine could not be prepared" },
+    pageUnreachable: {
+      title: "The next page did not come",
+      text: "The server did not answer. Your machine goes on; try the link again in a moment.",
+    },
     refused: "The server does not speak to this page any more. Reload it; your machine keeps everything.",
   },
   terminal: {
     name: (n: number) => `Terminal ${n}`,
+    short: (n: number) => `T${n}`,
     newOutput: ", new output",
     ended: ", its shell has ended",
     shellEnded: (status: number) => `The shell ended${status === 0 ? "" : ` (exit ${status})`}. Enter starts another.`,
     lost: (bytes: number) => `${count(bytes)} of output before this are gone`,
-    leave: "Escape, then Tab, leaves the terminal.",
   },
   action: {
     run: "Run",
@@ -64,12 +68,11 @@ export const words = {
     copied: "copied",
     notCopied: "could not copy",
     queued: "waits for the prompt",
-    running: (seconds: number) => (seconds < 1 ? "running" : `running, ${seconds} s`),
+    running: "running",
     sent: "sent",
     done: (time: string) => time,
     failed: (code: number) => `exit ${code}`,
     refused: "not typed",
-    inTerminal: (n: number) => `Terminal ${n}`,
     off: {
       machine: "comes with your machine",
       connection: "waits for the connection",

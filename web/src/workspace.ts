@@ -15,6 +15,7 @@ import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
 import { drawStage } from "./stage.js";
 import { Store, initial } from "./state.js";
+import { WAITING_MAX } from "./stream.js";
 import { Tabs } from "./tabs.js";
 import { improveThemeSwitch } from "./theme.js";
 import { newId } from "./wire.js";
@@ -41,7 +42,7 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   runState: (id, state, code) => actions.runState(id, state, code),
   notice: (code, text) => showNotice(code, text),
   dropped: (bytes) => notes.show("dropped", { is: "warn", ...words.note.dropped(bytes), closes: true }),
-  tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, 1024 * 1024), closes: true }),
+  tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
   leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
   modify: (text) => phone.modify(text),
   printed: () => phone.printed(),
@@ -50,19 +51,23 @@ const actions: Actions = new Actions(store, tabs, () => {
   if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
 });
 const check = new Check(store, api);
-const lesson = new Lesson(store, () => actions.draw());
+const lesson = new Lesson(store, {
+  arrived: () => actions.draw(),
+  unreachable: () => notes.show("page", { is: "warn", ...words.note.pageUnreachable, closes: true }),
+});
 const session: Session = new Session(store, api, retry, {
   machine: () => tabs.openAll(store.state.session?.terminals ?? []),
   gone: () => {
     tabs.closeAll();
     actions.forget();
+    store.update({ check: null });
   },
   news: (news) => onNews(news),
 });
 drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
 improveMenu();
 watchNetwork();
-if (boot.playable) void session.start();
+if (boot.playable) void session.open();
 
 function onNews(news: News): void {
   switch (news.type) {
