@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod lesson;
+pub mod web;
 pub mod command;

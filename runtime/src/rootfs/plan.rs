@@ -236,7 +236,7 @@ PS1+='\[\e]133;B\a\]'
 alias ls='ls --color=auto'
 alias ll='ls -l'
 alias grep='grep --color=auto'
-[ -r /usr/share/bash-completion/bash_completion ] && . /usr/share/bash-completion/bash_completion
+if [ -r /usr/share/bash-completion/bash_completion ]; then . /usr/share/bash-completion/bash_completion; fi
 "#
     )
 }
