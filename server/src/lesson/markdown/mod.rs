@@ -214,7 +214,7 @@ impl<'a> Page<'a> {
     }
 
     fn fenced(&mut self, block: &CodeBlock) -> String {
-        let text = fill_blank(&block.text);
+        let text = block.text.trim_end_matches('\n').to_owned();
         let code = markup::code(&text, &block.highlighted);
         let plain = |language: &str| markup::plain_block(language, &code);
         let Some(directive) = &block.directive else { return plain(&block.language) };
@@ -267,7 +267,7 @@ impl<'a> Page<'a> {
     fn as_written(&self, text: &str, range: &Range<usize>) -> String {
         let written = self.prepared.markdown.get(range.clone()).unwrap_or_default();
         if !written.contains('\n') {
-            return fill_blank(text);
+            return text.to_owned();
         }
         let marks = written.len() - written.trim_start_matches('`').len();
         let inside = written.get(marks..written.len().saturating_sub(marks)).unwrap_or(text);
@@ -276,7 +276,7 @@ impl<'a> Page<'a> {
             0 => line.trim_start(),
             _ => line.trim_start_matches(['>', ' ', '\t']),
         });
-        fill_blank(lines.collect::<Vec<_>>().join("\n").trim())
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 
     /// What a directive comes to for this text.
@@ -320,15 +320,14 @@ impl<'a> Page<'a> {
 
     /// Katacoda's editor block: its code can be copied, if no more.
     fn file(&mut self, name: &str, target: &str, text: &str) -> String {
-        let text = fill_blank(text);
         if target.eq_ignore_ascii_case("clipboard") {
-            return self.copyable(&text);
+            return self.copyable(text);
         }
         let lack = editor_lack(name);
         self.lack(&lack);
         let name = if name.is_empty() { "a file" } else { name };
         let note = markup::lack(&lack, &format!("<code>{}</code>", markup::escape(name)));
-        format!("<p>{note}</p>{}", self.copyable(&text))
+        format!("<p>{note}</p>{}", self.copyable(text))
     }
 
     fn copyable(&mut self, text: &str) -> String {
@@ -453,12 +452,14 @@ fn directive_in(after: &str) -> Option<(Directive, String)> {
     Some((found.directive, after[spaces + found.bytes..].to_owned()))
 }
 
-/// A command that names a port's address of another service cannot be run as it stands.
+/// A command that names an address which only a larger installation could fill in.
 fn unfilled_address(text: &str) -> Option<Lack> {
-    let start = text.find("{{TRAFFIC_")?;
-    let inside = &text[start + "{{TRAFFIC_".len()..];
-    let port = inside[..inside.find("}}")?].rsplit('_').next().and_then(|port| port.parse().ok());
-    Some(clean::port_lack(port))
+    if text.contains("[[HOST2_") {
+        return Some(host_lack(2));
+    }
+    let (_, inside) = text.split_once("{{TRAFFIC_")?;
+    let (words, _) = inside.split_once("}}")?;
+    Some(clean::port_lack(words.rsplit('_').next().and_then(|port| port.parse().ok())))
 }
 
 fn editor_lack(file: &str) -> Lack {
@@ -473,14 +474,9 @@ fn editor_lack(file: &str) -> Lack {
 fn host_lack(host: u16) -> Lack {
     Lack {
         what: format!("host{host}"),
-        says: format!("there is one machine, and this would run on machine {host}."),
+        says: format!("there is one machine, and this is for machine {host}."),
         fatal: false,
     }
-}
-
-/// Nothing that HTML would change on its way to the terminal: a form feed or other control is kept, NUL never comes here.
-fn fill_blank(text: &str) -> String {
-    text.trim_end_matches('\n').to_owned()
 }
 
 fn alert(kind: BlockQuoteKind) -> String {
