@@ -356,13 +356,9 @@ mod tests {
 
     #[test]
     fn slugs_are_url_segments() {
-        for (name, expected) in [
-            ("Course 1", "course-1"),
-            ("01_Intro", "01_intro"),
-            ("Größe", "gr--e"),
-            ("..", "lesson"),
-            ("api", "api-course"),
-        ] {
+        for (name, expected) in
+            [("Course 1", "course-1"), ("01_Intro", "01_intro"), ("Größe", "gr--e"), ("..", "lesson")]
+        {
             assert_eq!(slug(name), expected);
         }
     }

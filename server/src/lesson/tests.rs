@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::load_library;
-use super::model::{Item, Library, Page, Scenario};
+use super::model::{Item, Library, Page, PageKind, Scenario};
 
 fn testdata() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/lessons")
@@ -131,4 +131,29 @@ fn the_version_of_a_scenario_changes_with_any_file_that_it_uses() {
 #[test]
 fn a_folder_that_is_not_there_is_an_empty_library() {
     assert!(load_library(Path::new("/no/such/folder")).courses.is_empty());
+}
+
+#[test]
+fn the_bundled_lessons_are_whole() {
+    let library = load_library(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../lessons"));
+    assert_eq!(library.courses.iter().map(|course| course.title.as_str()).collect::<Vec<_>>(), ["Eight namespaces"]);
+    for item in library.courses.iter().flat_map(|course| &course.items) {
+        let Item::Scenario(scenario) = item else { panic!("{item:?}") };
+        assert!(
+            scenario.diagnostics.is_empty() && scenario.lacks.is_empty(),
+            "{:?} {:?}",
+            scenario.diagnostics,
+            scenario.lacks
+        );
+        assert_eq!(scenario.environment.hostname, "quayside");
+        for page in scenario.pages.iter().filter(|page| matches!(page.kind, PageKind::Step(_))) {
+            let solution = page.solution.as_ref().and_then(|solution| solution.script.as_ref());
+            assert!(
+                page.verify.is_some() && page.hint.is_some() && solution.is_some(),
+                "{} {}",
+                scenario.slug,
+                page.title
+            );
+        }
+    }
 }
