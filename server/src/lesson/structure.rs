@@ -13,7 +13,7 @@ use super::model::Diagnostic;
 use super::scenario::Spot;
 use super::source::{TEXT_BYTES_MAX, decode, read_bounded};
 
-/// Scenarios of one course; the largest public one has 96.
+/// Scenarios of one course: more than a catalogue can be read through.
 pub const SCENARIOS_MAX: usize = 500;
 
 /// Courses of one installation.

@@ -157,3 +157,19 @@ fn the_bundled_lessons_are_whole() {
         }
     }
 }
+
+#[test]
+fn a_title_is_not_said_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+    write(
+        "index.json",
+        r#"{"details": {"steps": [{"title": "A & B", "text": "a.md"}, {"title": "Other", "text": "a.md"}]}}"#,
+    );
+    write("a.md", "# A & B\n\nText.");
+    let Item::Scenario(scenario) = load_library(home.path()).courses[0].items[0].clone() else {
+        panic!("it should load")
+    };
+    assert_eq!(scenario.pages[0].html, "<p>Text.</p>\n");
+    assert!(scenario.pages[1].html.starts_with("<h2 id=\"lesson-a--b\">A &amp; B</h2>"));
+}
