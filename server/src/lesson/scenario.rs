@@ -432,8 +432,14 @@ fn one_of_a_kind(lacks: Vec<Lack>) -> Vec<Lack> {
     let (fatal, others): (Vec<Lack>, Vec<Lack>) = lacks.into_iter().partition(|lack| lack.fatal);
     for lack in fatal.into_iter().chain(others) {
         if kept.iter().all(|earlier| earlier.what != lack.what) {
-            kept.push(lack);
+            kept.push(Lack { says: capitalised(&lack.says), ..lack });
         }
     }
     kept
+}
+
+/// At its place a lack continues a sentence; before the start it is one.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

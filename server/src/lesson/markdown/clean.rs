@@ -239,7 +239,7 @@ impl<S: Surroundings> Fitting<'_, S> {
         }
         self.link_depth += 1;
         match attribute(tag, "href").as_deref() {
-            Some(href) if let Some(port) = port_address(&decode_braces(href)) => {
+            Some(href) if let Some(port) = port_within(&decode_braces(href)) => {
                 let lack = port_lack(port.port);
                 self.surroundings.lacks(&lack);
                 self.out.push_str(&markup::lack_start(&lack));
@@ -377,6 +377,11 @@ fn port_address(text: &str) -> Option<Port> {
     };
     let port = inside[..end].rsplit('_').next().and_then(|port| port.parse().ok());
     Some(Port { port, bytes: text.len() - after.len() + path })
+}
+
+/// The port that an address leads to, as the whole of it or as a part of its host name.
+fn port_within(href: &str) -> Option<Port> {
+    port_address(&href[href.find(PORT_START)?..])
 }
 
 fn port_name(port: Option<u16>) -> String {
