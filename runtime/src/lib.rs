@@ -5,3 +5,4 @@
 pub mod spec;
 pub mod shim;
 pub mod keeper;
+pub mod image;
