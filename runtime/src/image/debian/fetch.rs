@@ -1,15 +1,21 @@
 //! One file over HTTP, checked while it streams to disk.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::Agent;
+use ureq::config::Config;
+use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::super::digest;
 
@@ -71,7 +77,7 @@ impl Fetcher {
             .timeout_recv_response(Some(SILENCE_TIMEOUT))
             .timeout_per_read(Some(SILENCE_TIMEOUT))
             .build();
-        Ok(Self { agent: config.new_agent() })
+        Ok(Self { agent: Agent::with_parts(config, DefaultConnector::default(), Addresses::default()) })
     }
 
     /// Fetches a file whose content is known. `got` is told of bytes as they come, each byte of the file once, however
@@ -132,6 +138,32 @@ impl Fetcher {
         }
         let mut file = File::create(to).map_err(|source| Trouble::write(to, source))?;
         stream(&mut response.body_mut().as_reader(), &mut file, to, bytes_max, got)
+    }
+}
+
+/// Addresses of servers, looked up once for each.
+///
+/// ureq asks for the address anew with every request, also when it then takes a connection that is open. Two hundred
+/// packages are two hundred questions, and a name server that drops one makes everybody wait five seconds for it.
+#[derive(Debug, Default)]
+struct Addresses {
+    ask: DefaultResolver,
+    /// Held while asking, so that four threads ask once between them.
+    known: Mutex<HashMap<String, Vec<SocketAddr>>>,
+}
+
+impl Resolver for Addresses {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let server = format!("{:?} {:?}", uri.scheme_str(), uri.authority());
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(addresses) = known.get(&server) {
+            let mut found = self.empty();
+            addresses.iter().for_each(|address| found.push(*address));
+            return Ok(found);
+        }
+        let found = self.ask.resolve(uri, config, timeout)?;
+        known.insert(server, found.to_vec());
+        Ok(found)
     }
 }
 
