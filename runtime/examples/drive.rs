@@ -12,10 +12,24 @@ fn main() {
         "ls" => print!("{}", show::ls_lines(&store.list())),
         name => {
             let mut n = 0;
-            let image = store.prepare(name, &Sources::default(), &mut |p| { n += 1; if name != "host" { eprintln!("{p:?}") } });
+            let image = store.prepare(name, &Sources::default(), &mut |p| {
+                n += 1;
+                if name != "host" {
+                    eprintln!("{p:?}")
+                }
+            });
             match image {
                 Ok(image) => println!("{image:#?}"),
-                Err(e) => { let mut e: &dyn std::error::Error = &e; loop { eprintln!("error: {e}"); match e.source() { Some(s) => e = s, None => break } } }
+                Err(e) => {
+                    let mut e: &dyn std::error::Error = &e;
+                    loop {
+                        eprintln!("error: {e}");
+                        match e.source() {
+                            Some(s) => e = s,
+                            None => break,
+                        }
+                    }
+                }
             }
         }
     }

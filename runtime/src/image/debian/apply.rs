@@ -21,8 +21,11 @@ pub struct FixError {
 pub fn apply(root: &Root, fix_ups: &[FixUp], directories: &mut Directories) -> Result<(), FixError> {
     for fix_up in fix_ups {
         for act in fix_up.acts {
-            carry_out(root, act, directories)
-                .map_err(|source| FixError { what: format!("{act:?}"), reason: fix_up.reason, source })?;
+            carry_out(root, act, directories).map_err(|source| FixError {
+                what: format!("{act:?}"),
+                reason: fix_up.reason,
+                source,
+            })?;
         }
     }
     Ok(())

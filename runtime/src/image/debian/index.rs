@@ -65,7 +65,10 @@ impl Index {
         for paragraph in Paragraphs::new(packages) {
             let Some(candidate) = candidate(archive, &paragraph?) else { continue };
             if self.candidates.len() >= PACKAGES_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has more than {PACKAGES_MAX} packages")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("it has more than {PACKAGES_MAX} packages"),
+                ));
             }
             let number = self.candidates.len();
             self.by_name.entry(candidate.pin.package.clone()).or_default().push(number);

@@ -53,7 +53,9 @@ const UNPACK_THREADS_MAX: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DebianError {
-    #[error("the image `learner` is made of packages for {pinned}, and this machine is {host}; only images for {host} run here")]
+    #[error(
+        "the image `learner` is made of packages for {pinned}, and this machine is {host}; only images for {host} run here"
+    )]
     Architecture { pinned: String, host: &'static str },
     #[error(transparent)]
     Sources(#[from] SourcesError),
@@ -118,7 +120,8 @@ pub fn build(recipe: &Recipe, site: &Site, root: &Root, meter: &Meter) -> Result
     meter.doing("setting up the system");
     apply::apply(root, recipe.fix_ups, &mut directories)?;
     database::write(root, &installed).map_err(|source| DebianError::Write { what: "dpkg's database", source })?;
-    apply::dress_directories(root, &directories).map_err(|source| DebianError::Write { what: "owners of folders", source })?;
+    apply::dress_directories(root, &directories)
+        .map_err(|source| DebianError::Write { what: "owners of folders", source })?;
     Ok(notices)
 }
 
@@ -237,7 +240,11 @@ impl Workshop<'_> {
         Ok((installed, directories))
     }
 
-    fn unpack_one(&self, pin: &Pin, root: &Root) -> Result<(Installed, Vec<(super::beneath::Name, super::beneath::Meta)>), DebianError> {
+    fn unpack_one(
+        &self,
+        pin: &Pin,
+        root: &Root,
+    ) -> Result<(Installed, Vec<(super::beneath::Name, super::beneath::Meta)>), DebianError> {
         let open = |part| {
             File::open(self.path_of(pin))
                 .and_then(|file| archive::open(file, part))
@@ -288,7 +295,8 @@ fn names(pins: &[Pin]) -> String {
 
 /// What a new resolution changed, in words.
 fn changes(old: &[Pin], new: &[Pin]) -> Vec<String> {
-    let find = |pins: &[Pin], package: &str| pins.iter().find(|pin| pin.package == package).map(|pin| pin.version.clone());
+    let find =
+        |pins: &[Pin], package: &str| pins.iter().find(|pin| pin.package == package).map(|pin| pin.version.clone());
     let mut notices = Vec::new();
     for pin in new {
         match find(old, &pin.package) {

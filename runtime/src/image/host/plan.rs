@@ -173,9 +173,11 @@ impl Planner<'_> {
                 return Some((layout::place_of_path(&path), real));
             }
         }
-        let path = self.library_directories.iter().map(|directory| directory.join(library)).find(|path| {
-            self.host.real(path).is_some()
-        })?;
+        let path = self
+            .library_directories
+            .iter()
+            .map(|directory| directory.join(library))
+            .find(|path| self.host.real(path).is_some())?;
         let (libc, _) = self.find_library(Path::new("/usr/bin/sh"), "libc.so.6", &[])?;
         Some((libc.parent()?.join(library.as_ref()), self.host.real(&path)?))
     }
@@ -213,7 +215,9 @@ impl Planner<'_> {
 }
 
 fn is_system_path(real: &Path) -> bool {
-    ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/lib", "/usr/libexec"].iter().any(|dir| real.starts_with(dir))
+    ["/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/lib", "/lib", "/usr/libexec"]
+        .iter()
+        .any(|dir| real.starts_with(dir))
 }
 
 #[cfg(test)]
