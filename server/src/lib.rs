@@ -1,5 +1,10 @@
 //! The server: lessons, sessions, terminals and pages over the runtime.
-
 #![forbid(unsafe_code)]
 
+pub mod config;
+
+pub mod telemetry;
+
 pub mod lesson;
+
+pub mod store;
