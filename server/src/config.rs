@@ -89,9 +89,7 @@ impl Default for BasePath {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error(
-        "web.base-path is {0:?}, and must consist of segments of letters, digits, '-', '_' and '.', as in /learn"
-    )]
+    #[error("web.base-path is {0:?}, and must consist of segments of letters, digits, '-', '_' and '.', as in /learn")]
     BasePath(String),
     #[error("web.trusted-proxies has {0:?}, which is neither an address (10.0.0.7) nor a network (10.0.0.0/8)")]
     Network(String),
@@ -106,9 +104,8 @@ impl FromStr for BasePath {
             return Ok(Self::default());
         }
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let plain = |segment: &str| {
-            !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(allowed)
-        };
+        let plain =
+            |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(allowed);
         if inner.split('/').all(plain) {
             Ok(Self(format!("/{inner}/")))
         } else {

@@ -8,3 +8,9 @@ pub mod telemetry;
 pub mod lesson;
 
 pub mod store;
+
+pub mod sandbox;
+
+pub mod terminal;
+
+pub mod session;

@@ -31,11 +31,21 @@ pub fn start(format: LogFormat, level: Level) {
         .with_target("sqlx", Level::ERROR)
         .with_default(Level::WARN);
     let lines = match format {
-        LogFormat::Text => {
-            fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed()
-        }
+        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(std::io::stderr).boxed(),
     };
     // An error means that somebody else already listens, which is what was asked for.
     let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
+}
+
+/// An error with everything that caused it, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
 }

@@ -41,11 +41,13 @@ pub struct Scenario {
     /// One URL segment, from the folder's name; unique in its course.
     pub slug: String,
     pub dir: PathBuf,
+    /// The repository that the scenario came with: images may lie anywhere beneath it.
+    pub root: PathBuf,
     /// sha256 (hex) over every file that the scenario uses: its version.
     pub digest: String,
     pub title: String,
     pub description: String,
-    /// As written; see [`Scenario::difficulty`] strings in the wild.
+    /// As written: `Beginner`, `beginner`, `Débutant`, `4 level`.
     pub difficulty: Option<String>,
     /// As written: `15 minutes`.
     pub time: Option<String>,
@@ -54,14 +56,29 @@ pub struct Scenario {
     pub namespace: Option<String>,
     /// `backend.imageid` as written.
     pub imageid: Option<String>,
+    /// What that means here.
+    pub environment: Environment,
     /// Intro (if any), steps, finish (if any), in order. Never empty.
     pub pages: Vec<Page>,
     /// For host 1, resolved and in order: later ones win.
     pub assets: Vec<Asset>,
-    /// Warnings; a scenario with an error is [`Item::Broken`].
+    /// Everything that its author should know. An error here is a file that is missing at one place,
+    /// where the page says so; a scenario that cannot be played at all is [`Item::Broken`].
     pub diagnostics: Vec<Diagnostic>,
     /// What this scenario asks for that this installation does not have, each named before the start.
     pub lacks: Vec<Lack>,
+}
+
+/// What an `imageid` means here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The catalogue's name of the image.
+    pub image: String,
+    pub hostname: String,
+    /// For PS1: bash expands it.
+    pub prompt: String,
+    /// Said to the learner before the start, where the machine is not quite what was asked for.
+    pub note: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -70,7 +87,7 @@ pub struct Page {
     pub title: String,
     /// Cleaned HTML of the text, with the markup of actions (see `markdown`).
     pub html: String,
-    /// The actions of `html`, in order; `data-action` is the index.
+    /// The actions of `html`, then of the hint, then of the solution; `data-action` is the index.
     pub actions: Vec<Action>,
     pub foreground: Option<Script>,
     pub background: Option<Script>,
@@ -142,7 +159,15 @@ pub struct Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionVerb {
     Copy,
-    Run { terminal: Terminal, interrupt: bool, no_newline: bool },
+    Run {
+        terminal: Terminal,
+        /// Ctrl-C first.
+        interrupt: bool,
+        /// Typed, and left for the learner to finish.
+        no_newline: bool,
+        /// The text names keys, `^C` or `^ESC`: those are pressed, not typed, and no Enter follows.
+        ctrl_seq: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,7 +71,10 @@ async fn the_same_learner_finds_the_same_session_until_it_ends() {
     fixture.store.end_session(first.id, SessionState::Failed, "again", UnixMs(9)).await.expect("ended before");
 
     let ended = fixture.store.session(first.id).await.expect("an answer").expect("a row");
-    assert_eq!((ended.state, ended.ended, ended.why.as_deref()), (SessionState::Ended, Some(UnixMs(7)), Some("you left")));
+    assert_eq!(
+        (ended.state, ended.ended, ended.why.as_deref()),
+        (SessionState::Ended, Some(UnixMs(7)), Some("you left"))
+    );
     let second = fixture.new_session(learner, "pid").await;
     assert_ne!(second.id, first.id);
 }
@@ -172,8 +175,11 @@ async fn the_newest_generation_is_a_sessions_sandbox() {
     fixture.store.add_sandbox(&second).await.expect("added");
     fixture.store.mark_sandbox(second.id, SandboxState::Prepared).await.expect("marked");
     let found = fixture.store.sandbox_of(session).await.expect("an answer").expect("a row");
-    assert_eq!(found, SandboxRow { state: SandboxState::Prepared, ..second });
-    assert_eq!(fixture.store.live_sandboxes().await.expect("an answer"), [found]);
+    assert_eq!(found, SandboxRow { state: SandboxState::Prepared, ..second.clone() });
+    let orphan = || fixture.store.orphan(found.id);
+    assert_eq!(orphan().await.expect("an answer"), None, "its session lives");
+    fixture.store.end_session(session, SessionState::Ended, "left", UnixMs(9)).await.expect("ended");
+    assert_eq!(orphan().await.expect("an answer"), Some(found.clone()));
 }
 
 #[tokio::test]
@@ -205,7 +211,8 @@ async fn what_cannot_be_opened_names_the_path_and_the_remedy() {
 
     let foreign = dir.path().join("foreign");
     std::fs::create_dir(&foreign).expect("made");
-    std::fs::write(foreign.join(FILE), "not a database, but long enough to be read as one ".repeat(100)).expect("written");
+    std::fs::write(foreign.join(FILE), "not a database, but long enough to be read as one ".repeat(100))
+        .expect("written");
     let error = Store::open(&foreign).await.expect_err("no database").to_string();
     assert!(error.contains("is not one of ours"), "{error}");
 

@@ -37,11 +37,7 @@ impl Store {
         )
         .bind(learner.to_string())
         .try_map(|row: SqliteRow| {
-            Ok(Passed {
-                course: row.try_get(0)?,
-                scenario: row.try_get(1)?,
-                step: row.try_get::<u32, _>(2)?,
-            })
+            Ok(Passed { course: row.try_get(0)?, scenario: row.try_get(1)?, step: row.try_get::<u32, _>(2)? })
         })
         .fetch_all(&self.reader)
         .await

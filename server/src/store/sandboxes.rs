@@ -51,15 +51,16 @@ impl Store {
         .map_err(|source| self.failed(source))
     }
 
-    /// Sandboxes that should be running: those of live sessions.
-    pub async fn live_sandboxes(&self) -> Result<Vec<SandboxRow>, StoreError> {
+    /// The row of a sandbox of ours whose session is over.
+    pub async fn orphan(&self, id: SandboxId) -> Result<Option<SandboxRow>, StoreError> {
         sqlx::query(
             "SELECT sandbox.id, session, generation, image, hostname, sandbox.state \
              FROM sandbox JOIN session ON session.id = sandbox.session \
-             WHERE session.ended_ms IS NULL AND sandbox.state <> 'gone' ORDER BY sandbox.id",
+             WHERE sandbox.id = $1 AND session.ended_ms IS NOT NULL",
         )
+        .bind(id.to_string())
         .try_map(sandbox_row)
-        .fetch_all(&self.reader)
+        .fetch_optional(&self.reader)
         .await
         .map_err(|source| self.failed(source))
     }

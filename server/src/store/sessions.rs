@@ -91,14 +91,16 @@ impl Store {
         course: &str,
         scenario: &str,
     ) -> Result<Option<SessionRow>, StoreError> {
-        select_sessions!("WHERE learner = $1 AND course = $2 AND scenario = $3 ORDER BY created_ms DESC, id DESC LIMIT 1")
-            .bind(learner.to_string())
-            .bind(course)
-            .bind(scenario)
-            .try_map(session_row)
-            .fetch_optional(&self.reader)
-            .await
-            .map_err(|source| self.failed(source))
+        select_sessions!(
+            "WHERE learner = $1 AND course = $2 AND scenario = $3 ORDER BY created_ms DESC, id DESC LIMIT 1"
+        )
+        .bind(learner.to_string())
+        .bind(course)
+        .bind(scenario)
+        .try_map(session_row)
+        .fetch_optional(&self.reader)
+        .await
+        .map_err(|source| self.failed(source))
     }
 
     /// Every live session, oldest first: there are at most as many as the installation admits.
@@ -134,14 +136,13 @@ impl Store {
 
     /// The learner is on another page now.
     pub async fn turn_page(&self, id: SessionId, page: &str) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "UPDATE session SET page = $2, version = version + 1 WHERE id = $1 AND ended_ms IS NULL",
-        )
-        .bind(id.to_string())
-        .bind(page)
-        .execute(&self.writer)
-        .await
-        .map_err(|source| self.failed(source))?;
+        let done =
+            sqlx::query("UPDATE session SET page = $2, version = version + 1 WHERE id = $1 AND ended_ms IS NULL")
+                .bind(id.to_string())
+                .bind(page)
+                .execute(&self.writer)
+                .await
+                .map_err(|source| self.failed(source))?;
         self.one(done)
     }
 
