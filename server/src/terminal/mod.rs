@@ -186,6 +186,7 @@ async fn downstream(mut shim: FrameReader, page: &mut SplitSink<WebSocket, Messa
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
+    let mut silence = std::pin::pin!(heard.silence());
     loop {
         let message = tokio::select! {
             frame = shim.next() => match frame {
@@ -194,11 +195,11 @@ async fn downstream(mut shim: FrameReader, page: &mut SplitSink<WebSocket, Messa
                 Err(error) => return Some(Goodbye::machine(error.to_string())),
             },
             _ = ping.tick() => Message::Ping(Bytes::new()),
-            () = heard.silence() => return None,
+            () = &mut silence => return None,
         };
         tokio::select! {
             sent = page.send(message) => if sent.is_err() { return None },
-            () = heard.silence() => return None,
+            () = &mut silence => return None,
         }
     }
 }
