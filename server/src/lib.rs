@@ -1,16 +1,12 @@
 //! The server: lessons, sessions, terminals and pages over the runtime.
+
 #![forbid(unsafe_code)]
 
 pub mod config;
-
 pub mod telemetry;
-
 pub mod lesson;
-
 pub mod store;
-
 pub mod sandbox;
-
 pub mod terminal;
-
 pub mod session;
+pub mod web;

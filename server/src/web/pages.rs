@@ -1,0 +1,483 @@
+//! The pages: plain data in, HTML out.
+//!
+//! A view holds what its template in `web/templates/` shows, as strings and lists, and knows nothing of
+//! where they came from. Links to other pages of a lesson are relative, links to the rest start with
+//! [`Frame::base`].
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+
+use super::assets;
+
+/// Renders a view as the answer to a request; the headers of [`content_security_policy`] come on top.
+pub fn page(status: StatusCode, view: &impl Template) -> Response {
+    let html = view.render().expect("a template over plain strings cannot fail to write to a string");
+    (status, Html(html)).into_response()
+}
+
+/// What a page with this nonce may load and do. xterm.js sets styles through the CSSOM, which no
+/// directive forbids, and makes `<style>` elements, to which `terminal.ts` gives the nonce; a chunk that
+/// a script imports inherits the nonce of that script.
+pub fn content_security_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src-elem 'self' 'nonce-{nonce}'; style-src-attr 'none'; \
+         img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'; form-action 'self'; \
+         base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+}
+
+/// What every page needs to know about its surroundings.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Where the service is mounted, with a slash at both ends: `/`, `/quayside/`.
+    pub base: String,
+    /// New for every answer, the same as in its content security policy.
+    pub nonce: String,
+    pub look: Look,
+}
+
+impl Frame {
+    /// The address of an asset by its plain name.
+    fn asset(&self, name: &str) -> String {
+        format!("{}{}", self.base, assets::path(name))
+    }
+
+    /// The addresses of the chunks that a script imports at once.
+    fn chunks(&self, name: &str) -> Vec<String> {
+        assets::imports(name).iter().map(|path| format!("{}{path}", self.base)).collect()
+    }
+}
+
+/// How a browser wants pages drawn: kept in cookies, so that the server draws the first frame right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    pub theme: Theme,
+    /// Where the edge between lesson and terminal lies, in per cent of the width.
+    pub edge: Option<u8>,
+}
+
+impl Look {
+    /// The width that the edge may leave the lesson, in per cent; the same limits as in `edge.ts`.
+    const EDGE: std::ops::RangeInclusive<u8> = 25..=60;
+
+    /// Reads the cookies `theme` and `edge` from the request's `Cookie` header; what does not read is
+    /// left at its default.
+    pub fn from_cookies(header: &str) -> Self {
+        let mut look = Self::default();
+        for (name, value) in header.split(';').filter_map(|pair| pair.trim().split_once('=')) {
+            match name {
+                "theme" => look.theme = Theme::from_name(value).unwrap_or_default(),
+                "edge" => look.edge = value.parse().ok().filter(|edge| Self::EDGE.contains(edge)),
+                _ => {}
+            }
+        }
+        look
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// What the browser's system prefers.
+    #[default]
+    System,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    /// Reads the value of the cookie, and of the form field `theme`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "system" => Some(Self::System),
+            "light" => Some(Self::Light),
+            "dark" => Some(Self::Dark),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// What the switch turns to where no script knows what the system prefers.
+    fn other(self) -> &'static str {
+        match self {
+            Self::Dark => "light",
+            Self::Light | Self::System => "dark",
+        }
+    }
+}
+
+/// `GET /`: every course with its lessons.
+#[derive(Debug, Template)]
+#[template(path = "catalogue.html")]
+pub struct CatalogueView {
+    pub frame: Frame,
+    /// The lesson that the learner left off, most recent first; `None` for who is here for the first time.
+    pub resume: Option<ResumeView>,
+    pub courses: Vec<CourseView>,
+}
+
+impl CatalogueView {
+    /// The first lesson that can be played: where the yellow button leads.
+    fn first_lesson(&self) -> Option<&LessonRow> {
+        let lessons = self.courses.iter().flat_map(|course| &course.lessons);
+        lessons.into_iter().find(|lesson| !matches!(lesson.state, LessonState::Broken | LessonState::Unplayable))
+    }
+
+    /// The eight marks with their lessons, drawn once each of them has one.
+    fn hoist(&self) -> Option<Vec<(&'static Mark, &LessonRow)>> {
+        let lessons = || self.courses.iter().flat_map(|course| &course.lessons);
+        MARKS
+            .iter()
+            .map(|mark| Some((mark, lessons().find(|row| row.namespace.as_deref() == Some(mark.ns))?)))
+            .collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct ResumeView {
+    pub title: String,
+    pub namespace: Option<String>,
+    /// `/COURSE/SCENARIO/PAGE` below the base path, without a leading slash.
+    pub href: String,
+    /// `step 3 of 7`, `the introduction`, `the end`.
+    pub place: String,
+    /// The title of that page.
+    pub page_title: String,
+    /// The machine is still running.
+    pub running: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct CourseView {
+    pub slug: String,
+    pub title: String,
+    pub description: String,
+    pub lessons: Vec<LessonRow>,
+    /// What is wrong with the course's own files, for whoever writes it.
+    pub diagnostics: Vec<DiagnosticView>,
+}
+
+impl CourseView {
+    /// `1 lesson`, `8 lessons`.
+    fn count(&self) -> String {
+        let n = self.lessons.len();
+        format!("{n} {}", if n == 1 { "lesson" } else { "lessons" })
+    }
+
+    fn passed(&self) -> usize {
+        self.lessons.iter().filter(|lesson| lesson.state == LessonState::Passed).count()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct LessonRow {
+    /// `COURSE/SCENARIO`, below the base path.
+    pub href: String,
+    pub title: String,
+    pub description: String,
+    /// `pid`, `net`, …: its mark stands before the title.
+    pub namespace: Option<String>,
+    /// As written by the author; see [`Difficulty`].
+    pub difficulty: Option<String>,
+    /// As written: `15 minutes`.
+    pub time: Option<String>,
+    pub state: LessonState,
+    /// What it asks for and does not get here, a sentence each.
+    pub lacks: Vec<String>,
+}
+
+impl LessonRow {
+    fn depth(&self) -> Option<Difficulty> {
+        self.difficulty.as_deref().map(Difficulty::of)
+    }
+
+    /// `15 min` for `15 minutes`: the column is narrow.
+    fn short_time(&self) -> Option<String> {
+        Some(self.time.as_ref()?.replace("minutes", "min").replace("minute", "min"))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LessonState {
+    New,
+    /// Where the learner is: `step 3 of 7`.
+    UnderWay(String),
+    Passed,
+    /// It needs something that is not here.
+    Unplayable,
+    /// It cannot be read; its page says why.
+    Broken,
+}
+
+/// A difficulty in an author's words, and as a number of waterlines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Difficulty {
+    word: String,
+    /// 1 to 3; 0 where the word is not known.
+    depth: u8,
+}
+
+impl Difficulty {
+    fn of(word: &str) -> Self {
+        let depth = match word.trim().to_ascii_lowercase().as_str() {
+            "beginner" | "easy" | "basic" => 1,
+            "intermediate" | "medium" => 2,
+            "advanced" | "hard" | "expert" | "difficult" => 3,
+            _ => 0,
+        };
+        let mut letters = word.trim().chars();
+        let word = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+        Self { word, depth }
+    }
+}
+
+/// `GET /COURSE/SCENARIO/PAGE`: the lesson beside the terminal.
+#[derive(Debug, Template)]
+#[template(path = "workspace.html")]
+pub struct WorkspaceView {
+    pub frame: Frame,
+    /// Course and scenario as in the link.
+    pub course: String,
+    pub scenario: String,
+    pub course_title: String,
+    pub title: String,
+    pub namespace: Option<String>,
+    pub steps: Vec<StepView>,
+    pub page: PageView,
+    /// The page before and the page after this one.
+    pub back: Option<PageLink>,
+    pub next: Option<PageLink>,
+    /// What the scenario asks for that is not here: shown on its first page.
+    pub lacks: Vec<LackView>,
+    /// The learner's session of this scenario as in `GET /api/sessions/ID`, if there is one.
+    pub session: Option<serde_json::Value>,
+    /// What comes after the last page.
+    pub after: Option<AfterView>,
+}
+
+impl WorkspaceView {
+    /// The scenario can be played: nothing that it cannot do without is missing.
+    fn playable(&self) -> bool {
+        !self.lacks.iter().any(|lack| lack.fatal)
+    }
+
+    fn is_finish(&self) -> bool {
+        self.page.slug == "finish"
+    }
+
+    /// `Introduction`, `Step 3 of 7`, `The end`.
+    fn place(&self) -> String {
+        match self.page.slug.as_str() {
+            "intro" => "introduction".into(),
+            "finish" => "the end".into(),
+            number => format!("step {number} of {}", self.steps.len()),
+        }
+    }
+
+    fn mark(&self) -> Option<&'static Mark> {
+        MARKS.iter().find(|mark| Some(mark.ns) == self.namespace.as_deref())
+    }
+
+    fn passed(&self) -> usize {
+        self.steps.iter().filter(|step| step.passed).count()
+    }
+
+    /// The words under the title of the finished page.
+    fn tally(&self) -> String {
+        let (passed, checks) = (self.passed(), self.steps.iter().filter(|step| step.has_check).count());
+        let steps = format!("{} {}", self.steps.len(), if self.steps.len() == 1 { "step" } else { "steps" });
+        match checks {
+            0 => format!("{steps}, and nothing to check."),
+            _ if passed >= checks => format!("{steps}, every check passed."),
+            _ => format!("{steps}, {passed} of {checks} checks passed."),
+        }
+    }
+
+    /// Steps have checks and every one passed.
+    fn complete(&self) -> bool {
+        self.steps.iter().all(|step| step.passed || !step.has_check)
+    }
+
+    /// What the script starts from, as JSON that no `</script>` can end.
+    fn boot(&self) -> String {
+        #[derive(Serialize)]
+        struct Boot<'a> {
+            base: &'a str,
+            course: &'a str,
+            scenario: &'a str,
+            page: &'a str,
+            check: bool,
+            passed: bool,
+            playable: bool,
+            session: &'a Option<serde_json::Value>,
+        }
+        let boot = Boot {
+            base: &self.frame.base,
+            course: &self.course,
+            scenario: &self.scenario,
+            page: &self.page.slug,
+            check: self.page.has_check,
+            passed: self.page.passed,
+            playable: self.playable(),
+            session: &self.session,
+        };
+        serde_json::to_string(&boot).expect("strings and a JSON value serialise").replace('<', "\\u003c")
+    }
+}
+
+/// One number in the bar.
+#[derive(Debug, Clone)]
+pub struct StepView {
+    /// The page's slug, which is its relative link too: `3`.
+    pub slug: String,
+    pub title: String,
+    pub has_check: bool,
+    pub passed: bool,
+}
+
+/// The page that is open.
+#[derive(Debug, Clone)]
+pub struct PageView {
+    /// `intro`, `1`, `2`, …, `finish`.
+    pub slug: String,
+    pub title: String,
+    /// Cleaned HTML with the markup of actions.
+    pub html: String,
+    pub hint: Option<String>,
+    pub solution: Option<String>,
+    pub has_check: bool,
+    pub passed: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct PageLink {
+    pub slug: String,
+    pub title: String,
+}
+
+/// Something that a scenario asks for and does not get here.
+#[derive(Debug, Clone)]
+pub struct LackView {
+    pub says: String,
+    pub fatal: bool,
+}
+
+/// The lesson that follows in the course.
+#[derive(Debug, Clone)]
+pub struct AfterView {
+    /// `COURSE/SCENARIO`, below the base path.
+    pub href: String,
+    pub title: String,
+    pub namespace: Option<String>,
+    pub time: Option<String>,
+}
+
+/// A scenario that cannot be read: what is wrong, for its author, and that nobody else is harmed.
+#[derive(Debug, Template)]
+#[template(path = "broken.html")]
+pub struct BrokenView {
+    pub frame: Frame,
+    pub course_title: String,
+    pub title: String,
+    /// The command that says the same in a terminal.
+    pub command: Option<String>,
+    pub diagnostics: Vec<DiagnosticView>,
+}
+
+impl BrokenView {
+    /// `one error, two warnings`.
+    fn count(&self) -> String {
+        let errors = self.diagnostics.iter().filter(|it| it.level == LevelView::Error).count();
+        let counted = |n: usize, noun: &str| match n {
+            0 => None,
+            1 => Some(format!("one {noun}")),
+            _ => Some(format!("{n} {noun}s")),
+        };
+        let parts = [counted(errors, "error"), counted(self.diagnostics.len() - errors, "warning")];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct DiagnosticView {
+    pub level: LevelView,
+    /// Relative to the lessons' folder.
+    pub file: String,
+    /// From 1; 0: the file as a whole.
+    pub line: u32,
+    /// From 1, in characters; 0: the line as a whole.
+    pub column: u32,
+    pub message: String,
+    pub hint: Option<String>,
+    /// Lines of the source around it, with their numbers.
+    pub excerpt: Vec<(u32, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LevelView {
+    Warning,
+    Error,
+}
+
+impl DiagnosticView {
+    /// `step1/text.md:27:18`, without what is not known.
+    fn place(&self) -> String {
+        match (self.line, self.column) {
+            (0, _) => self.file.clone(),
+            (line, 0) => format!("{}:{line}", self.file),
+            (line, column) => format!("{}:{line}:{column}", self.file),
+        }
+    }
+
+    fn is_error(&self) -> bool {
+        self.level == LevelView::Error
+    }
+
+    /// What stands before the caret's line: spaces up to the column, with the line's own tabs.
+    fn caret(&self, line: &str) -> Option<String> {
+        let before = self.column.checked_sub(1)? as usize;
+        let indent: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let word = line.chars().skip(before).take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ';')).count();
+        Some(format!("{indent}{}", "^".repeat(word.max(1))))
+    }
+}
+
+/// Anything else that went wrong: not found, not allowed, our fault.
+#[derive(Debug, Template)]
+#[template(path = "error.html")]
+pub struct ErrorView {
+    pub frame: Frame,
+    /// `404`
+    pub status: u16,
+    /// `There is no such lesson`
+    pub title: String,
+    /// What happened and what to do, in a sentence or two.
+    pub message: String,
+}
+
+/// A namespace's mark: its pattern and colour come from the style sheet, its words from here.
+#[derive(Debug)]
+struct Mark {
+    ns: &'static str,
+    name: &'static str,
+    about: &'static str,
+}
+
+const MARKS: [Mark; 8] = [
+    Mark { ns: "pid", name: "PID", about: "who is number one?" },
+    Mark { ns: "net", name: "NET", about: "a network of one’s own" },
+    Mark { ns: "ipc", name: "IPC", about: "private shared memory" },
+    Mark { ns: "mnt", name: "MNT", about: "another tree of files" },
+    Mark { ns: "uts", name: "UTS", about: "a host name to change" },
+    Mark { ns: "user", name: "USER", about: "root, but only here" },
+    Mark { ns: "time", name: "TIME", about: "a clock that starts at zero" },
+    Mark { ns: "cgroup", name: "CGROUP", about: "its place among the limits" },
+];

@@ -1,0 +1,5 @@
+// Every page but the workspace.
+
+import { improveThemeSwitch } from "./theme.js";
+
+improveThemeSwitch();
