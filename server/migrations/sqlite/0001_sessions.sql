@@ -15,7 +15,7 @@ CREATE TABLE session (
     -- The scenario's version when the session began.
     digest     TEXT   NOT NULL,
     page       TEXT   NOT NULL,
-    -- live, ended or failed; `ended_ms` is null exactly while it is live.
+    -- live, left, ended or failed; `ended_ms` is null exactly while it is live.
     state      TEXT   NOT NULL,
     created_ms BIGINT NOT NULL,
     ended_ms   BIGINT,

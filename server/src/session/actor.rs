@@ -314,7 +314,7 @@ impl Actor {
             }
             Message::Opened { terminal } => self.add_terminals(&[terminal]),
             Message::Leave { reply } => {
-                self.end(Stage::Ended, "You left, and the machine was ended.", None).await;
+                self.end(SessionState::Left, "You left, and the machine was ended.", None).await;
                 let _ = reply.send(Ok(()));
                 return Next::Stop;
             }
@@ -322,7 +322,7 @@ impl Actor {
                 if self.sandbox().is_some_and(|ours| ours.id.to_string() == sandbox) {
                     let message =
                         "The machine ended by itself. What was in it is gone; the lesson can be started again.";
-                    self.end(Stage::Ended, message, Some(why)).await;
+                    self.end(SessionState::Ended, message, Some(why)).await;
                     return Next::Stop;
                 }
             }
@@ -343,8 +343,8 @@ impl Actor {
                 self.resume().await;
             }
             Report::Launched(Err(failure)) => {
-                let stage = if failure.ended { Stage::Ended } else { Stage::Failed };
-                self.end(stage, &failure.message, failure.output).await;
+                let state = if failure.ended { SessionState::Ended } else { SessionState::Failed };
+                self.end(state, &failure.message, failure.output).await;
                 return Next::Stop;
             }
             Report::Placed { remarks, failed } => self.files_are_there(remarks, failed).await,
@@ -365,7 +365,7 @@ impl Actor {
         }
         tracing::error!(%error, "a job of the session panicked");
         if self.sandbox().is_none() {
-            self.end(Stage::Failed, "The machine could not be started, and that is not your doing.", None).await;
+            self.end(SessionState::Failed, "The machine could not be started, and that is not your doing.", None).await;
             return Next::Stop;
         }
         if let Some(running) = &self.check {
@@ -386,7 +386,7 @@ impl Actor {
         }
         let minutes = self.seed.idle_max.as_secs() / 60;
         let message = format!("Nobody looked at this session for {minutes} minutes, so its machine was ended.");
-        self.end(Stage::Ended, &message, None).await;
+        self.end(SessionState::Ended, &message, None).await;
         Next::Stop
     }
 
@@ -685,9 +685,8 @@ impl Actor {
 
     /// Ends the session for good. In this order: the store, so that nobody finds it any more; the jobs; the
     /// machine; and last the picture, so that who waits for the end sees a machine that is gone.
-    async fn end(&mut self, stage: Stage, message: &str, output: Option<String>) {
-        tracing::info!(?stage, message, output, "the session is over");
-        let state = if stage == Stage::Failed { SessionState::Failed } else { SessionState::Ended };
+    async fn end(&mut self, state: SessionState, message: &str, output: Option<String>) {
+        tracing::info!(?state, message, output, "the session is over");
         if let Err(error) = self.seed.store.end_session(self.seed.row.id, state, message, UnixMs::now()).await {
             self.store_trouble(&error);
         }
@@ -699,7 +698,7 @@ impl Actor {
             let step = running.step;
             self.tell(running, Check { step, is: Outcome::Broken, words, seconds });
         }
-        self.turn(stage, Some(message.to_owned()), output);
+        self.turn(stage(state), Some(message.to_owned()), output);
         self.change(|view| view.sandbox = None);
     }
 
@@ -729,7 +728,7 @@ impl Actor {
 
     fn remark(&mut self, level: NoticeLevel, text: String) {
         self.notices += 1;
-        let notice = Notice { number: self.notices, level, text };
+        let notice = Notice { number: self.notices, at: UnixMs::now(), level, text };
         self.change(|view| {
             if view.notices.len() == NOTICES_MAX {
                 view.notices.remove(0);
@@ -815,10 +814,14 @@ fn first_view(seed: &Seed) -> SessionView {
     }
 }
 
+/// How a session that is over shows itself.
+fn stage(state: SessionState) -> Stage {
+    if state == SessionState::Failed { Stage::Failed } else { Stage::Ended }
+}
+
 /// The picture of a session that is over, from its row alone.
 pub fn past_view(row: &SessionRow, passed: Vec<u32>) -> SessionView {
-    let is = if row.state == SessionState::Failed { Stage::Failed } else { Stage::Ended };
-    let phase = Phase { is, since: row.ended.unwrap_or(row.created), message: row.why.clone(), output: None };
+    let phase = Phase { is: stage(row.state), since: row.ended.unwrap_or(row.created), message: row.why.clone(), output: None };
     let environment = Environment { image: String::new(), wanted: String::new(), hostname: String::new(), note: None };
     SessionView {
         id: row.id,

@@ -122,6 +122,7 @@ pub enum ScriptState {
 pub struct Notice {
     /// Counted from 1 in the life of the process, so that a reader knows which are new.
     pub number: u64,
+    pub at: UnixMs,
     pub level: NoticeLevel,
     pub text: String,
 }

@@ -95,6 +95,9 @@ pub struct SessionRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
     Live,
+    /// The learner left it.
+    Left,
+    /// Something else ended it: the machine, or nobody looked.
     Ended,
     /// It never had a machine.
     Failed,
@@ -173,5 +176,5 @@ macro_rules! words {
     };
 }
 
-words!(SessionState { Live = "live", Ended = "ended", Failed = "failed" });
+words!(SessionState { Live = "live", Left = "left", Ended = "ended", Failed = "failed" });
 words!(SandboxState { Launching = "launching", Prepared = "prepared", Gone = "gone" });
