@@ -1,0 +1,134 @@
+//! What an `imageid` means here: which image, host name and prompt, and what such a machine lacks.
+//!
+//! The meanings are data, one file each in `lessons/environments/`. It knows nothing of how a machine is made.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use super::model::{Environment, Lack};
+
+/// One file of `lessons/environments/`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    image: String,
+    hostname: String,
+    prompt: String,
+    /// Names that mean this; a `*` at the end stands for anything.
+    imageids: Vec<String>,
+    /// Why no scenario can be played in it.
+    refuses: Option<Refusal>,
+    /// What it lacks, said when a scenario asks for it: the words of `needs`.
+    lacks: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Refusal {
+    Kubernetes,
+}
+
+/// An `imageid` as it was understood.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    pub environment: Environment,
+    /// Why the scenario cannot be played.
+    pub refusal: Option<Lack>,
+    /// What the machine lacks, if a scenario should ask for it.
+    pub lacking: &'static [String],
+}
+
+/// The first is what an unknown name means.
+static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    let files = [
+        include_str!("../../../lessons/environments/ubuntu.toml"),
+        include_str!("../../../lessons/environments/quayside.toml"),
+        include_str!("../../../lessons/environments/kubernetes.toml"),
+    ];
+    files.iter().map(|file| toml::from_str(file).expect("the bundled environments are read by a test")).collect()
+});
+
+/// What a scenario's `backend.imageid` means.
+pub fn resolve(imageid: Option<&str>) -> Resolved {
+    let known = imageid.and_then(|imageid| DEFINITIONS.iter().find(|definition| definition.is_called(imageid)));
+    let definition = known.unwrap_or(&DEFINITIONS[0]);
+    let note = match (known, imageid) {
+        (None, Some(imageid)) => Some(format!(
+            "The scenario asks for the machine “{imageid}”, which is not known here. You get {} instead.",
+            definition.hostname
+        )),
+        (None, None) => Some(format!("The scenario names no machine. You get {}.", definition.hostname)),
+        (Some(_), _) => None,
+    };
+    Resolved {
+        environment: Environment {
+            image: definition.image.clone(),
+            hostname: definition.hostname.clone(),
+            prompt: definition.prompt.clone(),
+            note,
+        },
+        refusal: definition.refuses.map(|refusal| refusal.explain(imageid.unwrap_or_default())),
+        lacking: &definition.lacks,
+    }
+}
+
+impl Definition {
+    fn is_called(&self, imageid: &str) -> bool {
+        self.imageids.iter().any(|name| match name.strip_suffix('*') {
+            Some(prefix) => imageid.starts_with(prefix),
+            None => imageid == name,
+        })
+    }
+}
+
+impl Refusal {
+    fn explain(self, imageid: &str) -> Lack {
+        match self {
+            Self::Kubernetes => Lack {
+                what: "kubernetes".into(),
+                says: format!("This scenario needs a Kubernetes cluster (“{imageid}”), and there is none here."),
+                fatal: true,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image_of(imageid: Option<&str>) -> (String, String, bool, bool) {
+        let resolved = resolve(imageid);
+        let Environment { image, hostname, note, .. } = resolved.environment;
+        (image, hostname, note.is_some(), resolved.refusal.is_some())
+    }
+
+    #[test]
+    fn names_mean_what_their_files_say() {
+        assert_eq!(image_of(Some("ubuntu")), ("learner".into(), "ubuntu".into(), false, false));
+        assert_eq!(image_of(Some("ubuntu:2004")), ("learner".into(), "ubuntu".into(), false, false));
+        assert_eq!(image_of(Some("quayside")), ("learner".into(), "quayside".into(), false, false));
+        assert_eq!(resolve(Some("ubuntu")).environment.prompt, "ubuntu $ ");
+        assert_eq!(resolve(Some("quayside")).environment.prompt, r"\u@\h:\w\$ ");
+    }
+
+    #[test]
+    fn an_unknown_name_gets_the_plain_machine_and_a_note() {
+        assert_eq!(image_of(Some("rlang:3.4")), ("learner".into(), "ubuntu".into(), true, false));
+        assert_eq!(image_of(None), ("learner".into(), "ubuntu".into(), true, false));
+    }
+
+    #[test]
+    fn a_cluster_is_refused_whatever_its_version() {
+        for imageid in [
+            "kubernetes-kubeadm-1node",
+            "kubernetes-cluster-running:1.18",
+            "kubernetes-k3s-1node",
+            "minikube",
+            "openshift-4-7",
+        ] {
+            assert!(image_of(Some(imageid)).3, "{imageid}");
+        }
+    }
+}

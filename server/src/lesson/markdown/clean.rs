@@ -1,0 +1,416 @@
+//! HTML made safe by an allow-list, then fitted to the page.
+//!
+//! Ammonia parses what the author's text became and serialises only what is allowed. Its output is canonical, tags and
+//! quoted attributes and nothing doubtful, so a plain walk over it can then do the rest: pictures get their addresses,
+//! headings their level, bare addresses their links, ports their notes. Our own markup of actions is put in last, where
+//! its tokens stand, so no author's HTML can pass for it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use super::markup;
+use crate::lesson::model::Lack;
+
+/// Ids of the author's elements get this before them, so that none is mistaken for one of the page's own.
+const ID_PREFIX: &str = "lesson-";
+
+/// The allow-list. No styles, no scripts, no forms, no frames, no handlers.
+static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+    let text = [
+        "p",
+        "br",
+        "hr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "pre",
+        "div",
+        "span",
+        "center",
+        "details",
+        "summary",
+    ];
+    let inline = [
+        "a", "abbr", "b", "strong", "i", "em", "u", "s", "del", "ins", "mark", "small", "sub", "sup", "kbd", "samp",
+        "var", "code", "q", "cite", "img",
+    ];
+    let lists_and_tables = [
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tfoot",
+        "tr",
+        "th",
+        "td",
+        "figure",
+        "figcaption",
+    ];
+    let tags: HashSet<&str> = text.into_iter().chain(inline).chain(lists_and_tables).collect();
+    let attributes = HashMap::from([
+        ("a", HashSet::from(["href"])),
+        ("img", HashSet::from(["src", "alt", "width", "height", "align"])),
+        ("details", HashSet::from(["open"])),
+        ("ol", HashSet::from(["start"])),
+        ("td", HashSet::from(["colspan", "rowspan", "align"])),
+        ("th", HashSet::from(["colspan", "rowspan", "align", "scope"])),
+        ("p", HashSet::from(["align"])),
+        ("div", HashSet::from(["align"])),
+    ]);
+    // Classes that our own rendering gives to Markdown's elements.
+    let classes = HashMap::from([
+        (
+            "blockquote",
+            HashSet::from([
+                "alert",
+                "alert--note",
+                "alert--tip",
+                "alert--important",
+                "alert--warning",
+                "alert--caution",
+            ]),
+        ),
+        ("p", HashSet::from(["alert__title"])),
+        ("div", HashSet::from(["footnote-definition"])),
+        ("sup", HashSet::from(["footnote-reference", "footnote-definition-label"])),
+        ("span", HashSet::from(["task"])),
+    ]);
+    let mut builder = ammonia::Builder::empty();
+    builder
+        .tags(tags)
+        .tag_attributes(attributes)
+        .allowed_classes(classes)
+        .generic_attributes(HashSet::from(["id", "title", "lang", "dir"]))
+        .clean_content_tags(HashSet::from([
+            "script", "style", "iframe", "object", "noscript", "template", "svg", "math", "select", "textarea", "title",
+        ]))
+        .url_schemes(HashSet::from(["http", "https", "mailto"]))
+        .url_relative(ammonia::UrlRelative::PassThrough)
+        .set_tag_attribute_value("a", "target", "_blank")
+        .link_rel(Some("noopener noreferrer"))
+        .id_prefix(Some(ID_PREFIX));
+    builder
+});
+
+/// What the text around it decides.
+pub trait Surroundings {
+    /// The address of a picture, or what is wrong with it in words for its place.
+    fn image(&mut self, source: &str) -> Result<String, Lack>;
+    /// Something that is lacking was found in the text.
+    fn lacks(&mut self, lack: &Lack);
+    /// Our own markup of a number.
+    fn fragment(&self, number: usize) -> Option<&str>;
+}
+
+/// Cleans `html`, and replaces `token` with a number after it by the fragment of that number.
+pub fn clean(html: &str, token: &str, surroundings: &mut impl Surroundings) -> String {
+    let safe = ALLOWED.clean(html).to_string();
+    let mut fitting = Fitting {
+        out: String::with_capacity(safe.len() * 2),
+        shift: heading_shift(&safe),
+        link_depth: 0,
+        code_depth: 0,
+        port_link: None,
+        token,
+        surroundings,
+    };
+    for piece in pieces(&safe) {
+        match piece {
+            Piece::Tag(tag) => fitting.tag(tag),
+            Piece::Text(text) => fitting.text(text),
+        }
+    }
+    fitting.out
+}
+
+enum Piece<'a> {
+    Tag(&'a str),
+    Text(&'a str),
+}
+
+/// Canonical HTML in pieces. A `>` within a quoted attribute ends no tag.
+fn pieces(html: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = html;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let is_tag = rest.starts_with('<');
+        let length = if is_tag { tag_length(rest) } else { rest.find('<').unwrap_or(rest.len()) };
+        let (piece, after) = rest.split_at(length);
+        rest = after;
+        Some(if is_tag { Piece::Tag(piece) } else { Piece::Text(piece) })
+    })
+}
+
+fn tag_length(html: &str) -> usize {
+    let mut quoted = false;
+    for (index, byte) in html.bytes().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'>' if !quoted => return index + 1,
+            _ => {}
+        }
+    }
+    html.len()
+}
+
+/// How far headings move so that the first level in use becomes h2: the page's title is the h1.
+fn heading_shift(html: &str) -> i8 {
+    let levels = pieces(html).filter_map(|piece| match piece {
+        Piece::Tag(tag) => heading_level(tag),
+        Piece::Text(_) => None,
+    });
+    levels.min().map_or(0, |top| 2 - top)
+}
+
+/// `<h3 …>` or `</h3>`.
+fn heading_level(tag: &str) -> Option<i8> {
+    let digits = tag.trim_start_matches(['<', '/']).strip_prefix('h')?;
+    let level = digits.bytes().next().filter(|digit| (b'1'..=b'6').contains(digit))?;
+    Some((level - b'0') as i8)
+}
+
+/// An attribute of a canonical tag, decoded.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let value = attribute_span(tag, name)?;
+    Some(markup::unescape(&tag[value]))
+}
+
+/// Where the attribute's value stands. Values hold no bare quote, so the name after a quote and a space is the attribute's.
+fn attribute_span(tag: &str, name: &str) -> Option<std::ops::Range<usize>> {
+    let mut rest = tag.find(' ')?;
+    loop {
+        let equals = rest + tag[rest..].find("=\"")?;
+        let start = equals + 2;
+        let end = start + tag[start..].find('"')?;
+        if tag[rest..equals].trim() == name {
+            return Some(start..end);
+        }
+        rest = end + 1;
+    }
+}
+
+struct Fitting<'a, S> {
+    out: String,
+    shift: i8,
+    link_depth: usize,
+    code_depth: usize,
+    /// Within a link to a port, which is not there: what to say at its end.
+    port_link: Option<Lack>,
+    token: &'a str,
+    surroundings: &'a mut S,
+}
+
+impl<S: Surroundings> Fitting<'_, S> {
+    fn tag(&mut self, tag: &str) {
+        match tag.trim_start_matches(['<', '/']).split([' ', '>']).next().unwrap_or_default() {
+            "a" => self.link(tag),
+            "img" => self.image(tag),
+            "code" | "pre" => self.code(tag),
+            _ if heading_level(tag).is_some() => self.heading(tag),
+            _ => self.out.push_str(tag),
+        }
+    }
+
+    fn link(&mut self, tag: &str) {
+        if tag.starts_with("</") {
+            self.link_depth = self.link_depth.saturating_sub(1);
+            return match self.port_link.take() {
+                Some(lack) => self.out.push_str(&markup::lack_end(&lack)),
+                None => self.out.push_str(tag),
+            };
+        }
+        self.link_depth += 1;
+        match attribute(tag, "href").as_deref() {
+            Some(href) if let Some(port) = port_address(&decode_braces(href)) => {
+                let lack = port_lack(port.port);
+                self.surroundings.lacks(&lack);
+                self.out.push_str(&markup::lack_start(&lack));
+                self.port_link = Some(lack);
+            }
+            // Within the page: same window, and the prefixed id.
+            Some(href) if let Some(id) = href.strip_prefix('#') => {
+                self.out.push_str(&format!("<a href=\"#{ID_PREFIX}{}\">", markup::escape(id)));
+            }
+            Some(_) | None => self.out.push_str(tag),
+        }
+    }
+
+    fn image(&mut self, tag: &str) {
+        let source = attribute(tag, "src").unwrap_or_default();
+        match self.surroundings.image(&source) {
+            Ok(address) => match attribute_span(tag, "src") {
+                Some(span) => self.out.push_str(&format!(
+                    "{}{}{}",
+                    &tag[..span.start],
+                    markup::escape(&address),
+                    &tag[span.end..]
+                )),
+                None => self.out.push_str(tag),
+            },
+            Err(lack) => {
+                let alt = attribute(tag, "alt").filter(|alt| !alt.is_empty()).unwrap_or_else(|| "A picture".into());
+                self.out.push_str(&markup::lack(&lack, &markup::escape(&alt)));
+            }
+        }
+    }
+
+    fn code(&mut self, tag: &str) {
+        match tag.starts_with("</") {
+            true => self.code_depth = self.code_depth.saturating_sub(1),
+            false => self.code_depth += 1,
+        }
+        self.out.push_str(tag);
+    }
+
+    fn heading(&mut self, tag: &str) {
+        let level = heading_level(tag).unwrap_or(2) + self.shift;
+        let start = if tag.starts_with("</") { "</h" } else { "<h" };
+        self.out.push_str(&format!("{start}{}{}", level.clamp(2, 6), &tag[start.len() + 1..]));
+    }
+
+    /// Text, in escaped form: ports are explained, addresses linked, tokens replaced.
+    fn text(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(found) = self.next_special(rest) {
+            self.out.push_str(&rest[..found.start]);
+            rest = &rest[found.start..];
+            let taken = self.special(rest, found.kind);
+            rest = &rest[taken..];
+        }
+        self.out.push_str(rest);
+    }
+
+    fn next_special(&self, text: &str) -> Option<Special> {
+        let literal = self.code_depth > 0;
+        let at = |needle: &str, kind| text.find(needle).map(|start| Special { start, kind });
+        let token = at(self.token, Kind::Token);
+        let port = at("{{TRAFFIC_", Kind::Port);
+        let linkable = !literal && self.link_depth == 0;
+        let address = ["https://", "http://"]
+            .iter()
+            .filter(|_| linkable)
+            .filter_map(|scheme| at(scheme, Kind::Address))
+            .min_by_key(|found| found.start);
+        [token, port, address].into_iter().flatten().min_by_key(|found| found.start)
+    }
+
+    /// Writes the special thing that `text` starts with, and says how many bytes it took.
+    fn special(&mut self, text: &str, kind: Kind) -> usize {
+        let taken = match kind {
+            Kind::Token => self.token_at(text),
+            Kind::Port => self.port_at(text),
+            Kind::Address => self.address_at(text),
+        };
+        taken.unwrap_or_else(|| {
+            let first = text.chars().next().map_or(0, char::len_utf8);
+            self.out.push_str(&text[..first]);
+            first
+        })
+    }
+
+    fn token_at(&mut self, text: &str) -> Option<usize> {
+        let number = &text[self.token.len()..];
+        let digits = number.find(|letter: char| !letter.is_ascii_digit())?;
+        let fragment = self.surroundings.fragment(number[..digits].parse().ok()?)?;
+        self.out.push_str(fragment);
+        // One letter ends the number.
+        Some(self.token.len() + digits + 1)
+    }
+
+    fn port_at(&mut self, text: &str) -> Option<usize> {
+        let port = port_address(text)?;
+        let lack = port_lack(port.port);
+        self.surroundings.lacks(&lack);
+        self.out.push_str(&markup::lack(&lack, &port_name(port.port)));
+        Some(port.bytes)
+    }
+
+    fn address_at(&mut self, text: &str) -> Option<usize> {
+        let length = bare_address(text)?;
+        let address = &text[..length];
+        self.out
+            .push_str(&format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">{address}</a>"));
+        Some(length)
+    }
+}
+
+struct Special {
+    start: usize,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Token,
+    Port,
+    Address,
+}
+
+/// The length of the address that escaped text starts with, as GitHub finds it: without closing punctuation.
+fn bare_address(text: &str) -> Option<usize> {
+    let end =
+        text.find(|letter: char| letter.is_whitespace() || "<\"'`{}[]“”‘’".contains(letter)).unwrap_or(text.len());
+    let end =
+        ["&lt;", "&gt;", "&quot;", "&nbsp;"].iter().filter_map(|entity| text[..end].find(entity)).min().unwrap_or(end);
+    let mut address = &text[..end];
+    while let Some(last) = address.chars().last() {
+        let unopened = last == ')' && address.matches(')').count() > address.matches('(').count();
+        match unopened || ".,;:!?*_~".contains(last) {
+            true => address = &address[..address.len() - last.len_utf8()],
+            false => break,
+        }
+    }
+    let host = &address[address.find("://")? + 3..];
+    host.starts_with(|letter: char| letter.is_alphanumeric()).then_some(address.len())
+}
+
+/// `{{TRAFFIC_HOST1_80}}/path` at the start of a text.
+struct Port {
+    /// `None`: the page on which to choose one.
+    port: Option<u16>,
+    bytes: usize,
+}
+
+fn port_address(text: &str) -> Option<Port> {
+    let inside = text.strip_prefix("{{TRAFFIC_")?;
+    let end = inside.find("}}")?;
+    let after = &inside[end + 2..];
+    let path = match after.starts_with(['/', ':', '?']) {
+        true => after.find(|letter: char| letter.is_whitespace() || "<>\"'`)]".contains(letter)).unwrap_or(after.len()),
+        false => 0,
+    };
+    let port = inside[..end].rsplit('_').next().and_then(|port| port.parse().ok());
+    Some(Port { port, bytes: text.len() - after.len() + path })
+}
+
+fn port_name(port: Option<u16>) -> String {
+    port.map_or_else(|| "the choice of ports".into(), |port| format!("port {port}"))
+}
+
+/// The lack of a way from the browser to a port of the machine.
+pub fn port_lack(port: Option<u16>) -> Lack {
+    let says = match port {
+        Some(port) => format!(
+            "a browser cannot reach port {port} of the machine yet. In the terminal, curl http://localhost:{port} can."
+        ),
+        None => "a browser cannot reach the machine's ports yet. In the terminal, curl can.".into(),
+    };
+    Lack { what: "port".into(), says, fatal: false }
+}
+
+/// Markdown writes braces in addresses as `%7B` and `%7D`.
+fn decode_braces(href: &str) -> String {
+    href.replace("%7B", "{").replace("%7D", "}")
+}

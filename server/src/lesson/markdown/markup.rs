@@ -1,0 +1,122 @@
+//! The HTML of actions, as the page's styles and script know it.
+//!
+//! The text to type or copy is the `<code>`'s text content, byte for byte.
+
+use std::ops::RangeInclusive;
+
+use crate::lesson::model::{ActionVerb, Lack, Terminal};
+
+/// Text for an element or a double-quoted attribute.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+/// The inverse of [`escape`], and of what a serialiser writes for a no-break space.
+pub fn unescape(html: &str) -> String {
+    html.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&nbsp;", "\u{a0}")
+        .replace("&amp;", "&")
+}
+
+/// A block with an action, numbered on its page.
+pub fn block(number: usize, verb: ActionVerb, code: &str) -> String {
+    let attributes = attributes(number, verb);
+    match verb {
+        ActionVerb::Run { terminal, interrupt, .. } => format!(
+            "<div class=\"act\" {attributes}><span class=\"act__state\" aria-hidden=\"true\">$</span><pre><code>{code}</code></pre>\
+             <div class=\"act__do\"><span class=\"act__say\" role=\"status\">{}</span>\
+             <button type=\"button\" class=\"btn btn--quiet btn--icon act__copy\" aria-label=\"Copy\"><span class=\"i i-copy\" aria-hidden=\"true\"></span></button>\
+             <button type=\"button\" class=\"btn btn--small go\">Run</button></div></div>",
+            where_and_how(terminal, interrupt)
+        ),
+        ActionVerb::Copy => format!(
+            "<div class=\"act\" {attributes}><span class=\"act__state\" aria-hidden=\"true\"></span><pre><code>{code}</code></pre>\
+             <div class=\"act__do\"><span class=\"act__say\" role=\"status\"></span>\
+             <button type=\"button\" class=\"btn btn--small act__copy\">Copy</button></div></div>"
+        ),
+    }
+}
+
+/// An action within a line of text.
+pub fn inline(number: usize, verb: ActionVerb, code: &str) -> String {
+    let attributes = attributes(number, verb);
+    format!("<button type=\"button\" class=\"act-inline\" {attributes}><code>{code}</code></button>")
+}
+
+/// Code without an action.
+pub fn plain_block(language: &str, code: &str) -> String {
+    match language {
+        "" => format!("<pre class=\"code\"><code>{code}</code></pre>"),
+        language => format!("<pre class=\"code\" data-lang=\"{}\"><code>{code}</code></pre>", escape(language)),
+    }
+}
+
+pub fn plain_inline(code: &str) -> String {
+    format!("<code>{code}</code>")
+}
+
+/// Something recognised that is missing, at its place; `html` is what the author wrote there.
+pub fn lack(lack: &Lack, html: &str) -> String {
+    format!("{}{html}{}", lack_start(lack), lack_end(lack))
+}
+
+pub fn lack_start(lack: &Lack) -> String {
+    format!("<span class=\"lack\" data-lack=\"{}\">", escape(&lack.what))
+}
+
+pub fn lack_end(lack: &Lack) -> String {
+    format!(" <small>not available here: {}</small></span>", escape(&lack.says))
+}
+
+/// The code's text as HTML, with the lines in `highlighted` (counted from 1) marked.
+pub fn code(text: &str, highlighted: &[RangeInclusive<u32>]) -> String {
+    if highlighted.is_empty() {
+        return escape(text);
+    }
+    let is_highlighted = |number: u32| highlighted.iter().any(|lines| lines.contains(&number));
+    let marked = (1..).zip(text.split('\n')).map(|(number, line)| match is_highlighted(number) {
+        true => format!("<mark>{}</mark>", escape(line)),
+        false => escape(line),
+    });
+    marked.collect::<Vec<_>>().join("\n")
+}
+
+fn attributes(number: usize, verb: ActionVerb) -> String {
+    match verb {
+        ActionVerb::Copy => format!("data-action=\"{number}\" data-do=\"copy\" data-is=\"idle\""),
+        ActionVerb::Run { terminal, interrupt, no_newline, ctrl_seq } => {
+            let terminal = match terminal {
+                Terminal::Active => "active".to_owned(),
+                Terminal::Number(terminal) => terminal.to_string(),
+            };
+            let flag = |set, name| if set { name } else { "" };
+            format!(
+                "data-action=\"{number}\" data-do=\"run\" data-terminal=\"{terminal}\"{}{}{} data-is=\"idle\"",
+                flag(interrupt, " data-interrupt"),
+                flag(no_newline, " data-no-newline"),
+                flag(ctrl_seq, " data-ctrl-seq"),
+            )
+        }
+    }
+}
+
+fn where_and_how(terminal: Terminal, interrupt: bool) -> String {
+    match (terminal, interrupt) {
+        (Terminal::Number(number), false) => format!("Terminal {number}"),
+        (Terminal::Number(number), true) => format!("Terminal {number}, Ctrl-C first"),
+        (Terminal::Active, true) => "Ctrl-C first".into(),
+        (Terminal::Active, false) => String::new(),
+    }
+}

@@ -1,0 +1,340 @@
+//! Which courses there are, and which scenarios in which order: folders, `structure.json`, Katacoda's pathways.
+//!
+//! A folder with an `index.json` is a scenario. A folder of scenarios is a course; courses within a repository become
+//! courses of the catalogue beside it. It reads no scenario but its title, for sorting.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::diagnostic::{Report, SourceText, nearest};
+use super::json::{self, Node};
+use super::model::Diagnostic;
+use super::scenario::Spot;
+use super::source::{TEXT_BYTES_MAX, decode, read_bounded};
+
+/// Scenarios of one course; the largest public one has 96.
+pub const SCENARIOS_MAX: usize = 500;
+
+/// Courses of one installation.
+pub const COURSES_MAX: usize = 500;
+
+/// Groups within groups that are looked into.
+const DEPTH_MAX: usize = 4;
+
+/// Entries of one folder that are looked at.
+const ENTRIES_MAX: usize = 5000;
+
+/// A course, before its scenarios are read.
+#[derive(Debug)]
+pub struct Outline {
+    pub slug: String,
+    pub title: String,
+    pub description: String,
+    pub spots: Vec<Spot>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The courses beneath `lessons`, which holds courses, or is itself one repository, or one scenario.
+pub fn discover(lessons: &Path) -> Vec<Outline> {
+    let mut survey = Survey { lessons: lessons.to_owned(), outlines: Vec::new(), visited: HashSet::new() };
+    let name = folder_name(lessons);
+    if is_scenario(lessons) {
+        survey.single(lessons, &name);
+    } else if is_repository(lessons) {
+        survey.group(&Group { root: lessons, dir: lessons, slug: slug(&name), called: None, depth: 0 });
+    } else {
+        for dir in folders(lessons) {
+            survey.group(&Group { root: &dir, dir: &dir, slug: slug(&folder_name(&dir)), called: None, depth: 0 });
+        }
+    }
+    survey.outlines
+}
+
+/// A folder that is to become a course.
+struct Group<'a> {
+    root: &'a Path,
+    dir: &'a Path,
+    slug: String,
+    /// What the folder above says about it.
+    called: Option<Called>,
+    depth: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Called {
+    title: Option<String>,
+    description: Option<String>,
+}
+
+struct Survey {
+    lessons: PathBuf,
+    outlines: Vec<Outline>,
+    visited: HashSet<PathBuf>,
+}
+
+impl Survey {
+    /// A lone scenario is a course of one.
+    fn single(&mut self, dir: &Path, name: &str) {
+        let root = dir.parent().unwrap_or(dir);
+        let mut outline = Outline {
+            slug: slug(&folder_name(root)),
+            title: String::new(),
+            description: String::new(),
+            spots: Vec::new(),
+            diagnostics: Vec::new(),
+        };
+        outline.title.clone_from(&outline.slug);
+        self.lessons = root.to_owned();
+        outline.spots.push(self.spot(&outline, root, dir, slug(name), Called::default()));
+        self.outlines.push(outline);
+    }
+
+    /// A folder's scenarios as a course, then the groups within it as courses of their own.
+    fn group(&mut self, group: &Group<'_>) {
+        let real = group.dir.canonicalize().unwrap_or_else(|_| group.dir.to_owned());
+        if self.outlines.len() == COURSES_MAX || group.depth > DEPTH_MAX || !self.visited.insert(real) {
+            return;
+        }
+        let mut report = Report::default();
+        let structure = Structure::of(&self.lessons, group.dir, &mut report);
+        let entries = match &structure {
+            Some(structure) => structure.entries(group.root, group.dir, &mut report),
+            None => entries_by_title(group.dir),
+        };
+        let called = group.called.clone().unwrap_or_default();
+        let said = structure.map(|structure| structure.called).unwrap_or_default();
+        let mut outline = Outline {
+            slug: group.slug.clone(),
+            title: called.title.or(said.title).unwrap_or_else(|| folder_name(group.dir)),
+            description: called.description.or(said.description).unwrap_or_default(),
+            spots: Vec::new(),
+            diagnostics: Vec::new(),
+        };
+        let (scenarios, groups): (Vec<Entry>, Vec<Entry>) =
+            entries.into_iter().partition(|entry| is_scenario(&entry.dir));
+        let mut used = HashSet::new();
+        for entry in scenarios.into_iter().take(SCENARIOS_MAX) {
+            let slug = unique(slug(&folder_name(&entry.dir)), &mut used);
+            outline.spots.push(self.spot(&outline, group.root, &entry.dir, slug, entry.called));
+        }
+        outline.diagnostics = report.into_vec();
+        // A folder without anything to say is no course: `assets`, `images`.
+        if !outline.spots.is_empty() || !outline.diagnostics.is_empty() {
+            self.outlines.push(outline);
+        }
+        for entry in groups {
+            let own = slug(&folder_name(&entry.dir));
+            let slug = if group.root == self.lessons { own } else { format!("{}.{own}", group.slug) };
+            let mut taken: HashSet<String> = self.outlines.iter().map(|outline| outline.slug.clone()).collect();
+            let slug = unique(slug, &mut taken);
+            self.group(&Group {
+                root: group.root,
+                dir: &entry.dir,
+                slug,
+                called: Some(entry.called),
+                depth: group.depth + 1,
+            });
+        }
+    }
+
+    fn spot(&self, outline: &Outline, root: &Path, dir: &Path, slug: String, called: Called) -> Spot {
+        Spot {
+            lessons: self.lessons.clone(),
+            root: root.to_owned(),
+            dir: dir.to_owned(),
+            course: outline.slug.clone(),
+            slug,
+            title: called.title,
+            description: called.description,
+        }
+    }
+}
+
+/// A folder in a course: a scenario, or a group.
+#[derive(Debug)]
+struct Entry {
+    dir: PathBuf,
+    called: Called,
+}
+
+/// `structure.json`, or the pathway file that stands for it.
+struct Structure {
+    text: SourceText,
+    called: Called,
+    items: Vec<StructureItem>,
+}
+
+struct StructureItem {
+    path: String,
+    at: usize,
+    called: Called,
+}
+
+impl Structure {
+    /// A folder's own file, if it has a readable one. `NAME-pathway.json` stands beside the folder NAME.
+    fn of(lessons: &Path, dir: &Path, report: &mut Report) -> Option<Self> {
+        let pathway = dir.parent().map(|parent| parent.join(format!("{}-pathway.json", folder_name(dir))));
+        let own = ["structure.json", "homepage-pathway.json", "profile-pathway.json"].map(|name| dir.join(name));
+        // Only within the lessons' folder: what lies above it is not ours to read.
+        let pathway = pathway.filter(|file| file.parent().is_some_and(|parent| parent.starts_with(lessons)));
+        let file = own.into_iter().chain(pathway).find(|file| file.is_file())?;
+        let name = file.strip_prefix(lessons).unwrap_or(&file).to_string_lossy().into_owned();
+        let bytes = match read_bounded(&file, TEXT_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                report.push(Diagnostic::error(
+                    super::diagnostic::Place::file(&name),
+                    format!("the file {error}; its folder is listed by titles instead"),
+                ));
+                return None;
+            }
+        };
+        let (text, _) = decode(name, &bytes);
+        match json::parse(&text) {
+            Ok((root, warnings)) => {
+                report.extend(warnings);
+                Some(Self { called: called(&root), items: items(&root), text })
+            }
+            Err(error) => {
+                report.push(*error);
+                None
+            }
+        }
+    }
+
+    fn entries(&self, root: &Path, dir: &Path, report: &mut Report) -> Vec<Entry> {
+        self.items.iter().filter_map(|item| self.entry(item, root, dir, report)).collect()
+    }
+
+    fn entry(&self, item: &StructureItem, root: &Path, dir: &Path, report: &mut Report) -> Option<Entry> {
+        let path = dir.join(item.path.trim_start_matches('/').trim_end_matches('/'));
+        let (Ok(real), Ok(top)) = (path.canonicalize(), root.canonicalize()) else {
+            report.push(self.dangling(item, &path));
+            return None;
+        };
+        if !real.starts_with(&top) {
+            report
+                .push(Diagnostic::error(self.text.at(item.at), format!("`{}` lies outside the repository", item.path)));
+            return None;
+        }
+        // Seen from `root` as the caller named it, so that paths compare.
+        let dir = root.join(real.strip_prefix(&top).unwrap_or(&real));
+        dir.is_dir().then(|| Entry { dir, called: item.called.clone() })
+    }
+
+    fn dangling(&self, item: &StructureItem, path: &Path) -> Diagnostic {
+        let names: Vec<String> =
+            path.parent().map(folders).unwrap_or_default().iter().map(|dir| folder_name(dir)).collect();
+        let meant =
+            nearest(&folder_name(path), names.iter().map(String::as_str)).map(|name| format!("did you mean `{name}`?"));
+        Diagnostic::error(self.text.at(item.at), format!("there is no folder `{}`", item.path)).maybe_hint(meant)
+    }
+}
+
+fn called(node: &Node) -> Called {
+    let text = |key| node.get(key).and_then(Node::text).filter(|text| !text.trim().is_empty());
+    Called { title: text("title"), description: text("description") }
+}
+
+/// `items` with paths, or Katacoda's `courses` with ids.
+fn items(root: &Node) -> Vec<StructureItem> {
+    let list = root.get("items").or_else(|| root.get("courses")).map(Node::items).unwrap_or_default();
+    list.iter().filter_map(item).collect()
+}
+
+fn item(node: &Node) -> Option<StructureItem> {
+    let path = ["path", "course_id", "id", "pathway_id"].iter().find_map(|key| node.get(key))?;
+    let text = path.text().filter(|text| !text.trim().is_empty())?;
+    Some(StructureItem { path: text, at: path.at, called: called(node) })
+}
+
+/// Without a structure: by title, as Killercoda sorts, whatever numbers the folders start with.
+fn entries_by_title(dir: &Path) -> Vec<Entry> {
+    let mut titled: Vec<(String, PathBuf)> =
+        folders(dir).into_iter().map(|dir| (title_of(&dir).to_lowercase(), dir)).collect();
+    titled.sort();
+    titled.into_iter().map(|(_, dir)| Entry { dir, called: Called::default() }).collect()
+}
+
+/// A scenario's title where it can be read, else the folder's name.
+fn title_of(dir: &Path) -> String {
+    let read = || {
+        let bytes = read_bounded(&dir.join("index.json"), TEXT_BYTES_MAX).ok()?;
+        let (text, _) = decode(String::new(), &bytes);
+        json::parse(&text).ok()?.0.get("title")?.text()
+    };
+    read().unwrap_or_else(|| folder_name(dir))
+}
+
+fn is_scenario(dir: &Path) -> bool {
+    dir.join("index.json").is_file()
+}
+
+/// One repository of scenarios, rather than a folder that holds several.
+fn is_repository(dir: &Path) -> bool {
+    let marks = ["structure.json", "homepage-pathway.json", "profile-pathway.json", ".git"];
+    marks.iter().any(|name| dir.join(name).exists()) || folders(dir).iter().any(|dir| is_scenario(dir))
+}
+
+/// The folders in a folder, sorted; not the hidden ones, and not what lessons keep beside them.
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let paths = entries.take(ENTRIES_MAX).flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = paths.filter(|path| path.is_dir() && !is_set_aside(&folder_name(path))).collect();
+    found.sort();
+    found
+}
+
+/// Hidden folders, translations that nobody chose, environments, programs.
+fn is_set_aside(name: &str) -> bool {
+    name.starts_with(['.', '_']) || ["environments", "node_modules"].contains(&name)
+}
+
+fn folder_name(dir: &Path) -> String {
+    let real = if dir.file_name().is_none() { dir.canonicalize().ok() } else { None };
+    let dir = real.as_deref().unwrap_or(dir);
+    dir.file_name().map_or_else(|| "lessons".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// One segment of a URL: `[a-z0-9][a-z0-9._-]*`.
+fn slug(name: &str) -> String {
+    let letters = name
+        .chars()
+        .flat_map(char::to_lowercase)
+        .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' });
+    let slug: String = letters.collect();
+    let slug = slug.trim_matches(['-', '.', '_']);
+    // The site has pages of its own; a course must not take their place.
+    match slug {
+        "" => "lesson".into(),
+        "api" | "assets" | "health" | "theme" => format!("{slug}-course"),
+        slug => slug.into(),
+    }
+}
+
+fn unique(slug: String, used: &mut HashSet<String>) -> String {
+    let numbered = (2..).map(|number| format!("{slug}-{number}"));
+    let free = std::iter::once(slug.clone()).chain(numbered).find(|candidate| !used.contains(candidate));
+    let free = free.expect("there are more numbers than names");
+    used.insert(free.clone());
+    free
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slugs_are_url_segments() {
+        for (name, expected) in [
+            ("Course 1", "course-1"),
+            ("01_Intro", "01_intro"),
+            ("Größe", "gr--e"),
+            ("..", "lesson"),
+            ("api", "api-course"),
+        ] {
+            assert_eq!(slug(name), expected);
+        }
+    }
+}
