@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod telemetry;
+pub mod stop;
 pub mod lesson;
 pub mod store;
 pub mod sandbox;

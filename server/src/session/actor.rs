@@ -698,6 +698,7 @@ impl Actor {
             let step = running.step;
             self.tell(running, Check { step, is: Outcome::Broken, words, seconds });
         }
+        self.change(|view| view.left = state == SessionState::Left);
         self.turn(stage(state), Some(message.to_owned()), output);
         self.change(|view| view.sandbox = None);
     }
@@ -802,6 +803,7 @@ fn first_view(seed: &Seed) -> SessionView {
         course: row.course.clone(),
         scenario: row.scenario.clone(),
         digest: row.digest.clone(),
+        left: false,
         phase: Phase { is: Stage::Starting, since: UnixMs::now(), message: None, output: None },
         page: row.page.clone(),
         passed: Vec::new(),
@@ -821,7 +823,8 @@ fn stage(state: SessionState) -> Stage {
 
 /// The picture of a session that is over, from its row alone.
 pub fn past_view(row: &SessionRow, passed: Vec<u32>) -> SessionView {
-    let phase = Phase { is: stage(row.state), since: row.ended.unwrap_or(row.created), message: row.why.clone(), output: None };
+    let phase =
+        Phase { is: stage(row.state), since: row.ended.unwrap_or(row.created), message: row.why.clone(), output: None };
     let environment = Environment { image: String::new(), wanted: String::new(), hostname: String::new(), note: None };
     SessionView {
         id: row.id,
@@ -830,6 +833,7 @@ pub fn past_view(row: &SessionRow, passed: Vec<u32>) -> SessionView {
         scenario: row.scenario.clone(),
         digest: row.digest.clone(),
         phase,
+        left: row.state == SessionState::Left,
         page: row.page.clone(),
         passed,
         terminals: Vec::new(),

@@ -17,6 +17,8 @@ pub struct SessionView {
     pub scenario: String,
     pub digest: String,
     pub phase: Phase,
+    /// The learner ended it.
+    pub left: bool,
     /// Where the learner is: `intro`, `1`, …, `finish`.
     pub page: String,
     /// Steps whose check has passed, ascending.

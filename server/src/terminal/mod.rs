@@ -21,11 +21,11 @@ use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use quayside_runtime::shim::wire::{FRAME_MAX, FromViewer, WireError};
-use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
 use crate::sandbox::{FrameReader, FrameWriter, TerminalLink};
+use crate::stop::Stopping;
 
 /// The name of the protocol in the WebSocket's handshake; its version is the wire's.
 pub const SUBPROTOCOL: &str = "quayside.1";
@@ -97,14 +97,14 @@ pub fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .max_frame_size(MESSAGE_MAX)
 }
 
-/// Relays until one side ends, `stopping` turns true, or somebody breaks the rules.
-pub async fn relay(socket: WebSocket, link: TerminalLink, mut stopping: watch::Receiver<bool>) {
+/// Relays until one side ends, the process stops, or somebody breaks the rules.
+pub async fn relay(socket: WebSocket, link: TerminalLink, mut stopping: Stopping) {
     let (mut to_page, from_page) = socket.split();
     let heard = Heard::new();
     let goodbye = tokio::select! {
         goodbye = upstream(from_page, link.writer, &heard) => goodbye,
         goodbye = downstream(link.reader, &mut to_page, &heard) => goodbye,
-        _ = stopping.wait_for(|&stopping| stopping) => Some(Goodbye::restarting()),
+        () = stopping.asked() => Some(Goodbye::restarting()),
     };
     // The shim's connection is closed by now: for it, this viewer is gone.
     if let Some(goodbye) = goodbye {

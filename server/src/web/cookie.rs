@@ -108,7 +108,8 @@ mod tests {
             format!("Learner={good}"),
             format!("xlearner={good}"),
         ] {
-            let headers = HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("bytes"))]);
+            let headers =
+                HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("bytes"))]);
             assert!(Secret::of(&headers, Scheme::Http).is_none(), "{line}");
         }
         assert!(Secret::of(&request(&format!("learner={good}")), Scheme::Https).is_none(), "another site could set it");

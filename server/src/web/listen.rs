@@ -12,9 +12,11 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use crate::stop::Stopping;
 
 /// Connections at once: a hundred learners with every terminal open. More wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 4096;
@@ -31,13 +33,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
-/// Accepts and serves until `stopping` turns true, then lets running requests end.
-pub async fn listen(listener: TcpListener, router: Router, mut stopping: watch::Receiver<bool>) {
+/// Accepts and serves until the process stops, then lets running requests end.
+pub async fn listen(listener: TcpListener, router: Router, mut stopping: Stopping) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
-    let mut told = stopping.clone();
-    let until = stopping.wait_for(|&stopping| stopping);
-    let mut until = std::pin::pin!(until);
+    let told = stopping.clone();
+    let mut asked = std::pin::pin!(stopping.asked());
     loop {
         let accepted = async {
             let place = room.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -45,7 +46,7 @@ pub async fn listen(listener: TcpListener, router: Router, mut stopping: watch::
         };
         let (accepted, place) = tokio::select! {
             accepted = accepted => accepted,
-            _ = &mut until => break,
+            () = &mut asked => break,
         };
         while connections.try_join_next().is_some() {}
         match accepted {
@@ -62,7 +63,6 @@ pub async fn listen(listener: TcpListener, router: Router, mut stopping: watch::
             }
         }
     }
-    told.mark_changed();
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
     if timeout(STOP_PATIENCE, all).await.is_err() {
@@ -70,7 +70,7 @@ pub async fn listen(listener: TcpListener, router: Router, mut stopping: watch::
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut stopping: watch::Receiver<bool>) {
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut stopping: Stopping) {
     // A keystroke's echo is one small packet; it must not wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -89,7 +89,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut stopping
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        _ = stopping.wait_for(|&stopping| stopping) => {
+        () = stopping.asked() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -19,8 +19,6 @@ pub struct Visit {
     pub authority: String,
     /// The learner's address, as far as we can know it.
     pub address: IpAddr,
-    /// New for every answer; stands in its content security policy.
-    pub nonce: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +90,7 @@ fn is_address(name: &str) -> bool {
 }
 
 /// Works out who asks.
-pub fn visit(
-    headers: &HeaderMap,
-    peer: IpAddr,
-    names: &Names,
-    proxies: &[Network],
-    nonce: String,
-) -> Result<Visit, Turned> {
+pub fn visit(headers: &HeaderMap, peer: IpAddr, names: &Names, proxies: &[Network]) -> Result<Visit, Turned> {
     let proxied = proxies.iter().any(|proxy| proxy.contains(peer));
     let scheme = match single(headers, "x-forwarded-proto") {
         Some("https") if proxied => Scheme::Https,
@@ -110,7 +102,7 @@ pub fn visit(
     }
     let authority = host.strip_suffix(scheme.port()).unwrap_or(&host).to_owned();
     let address = if proxied { forwarded_for(headers, proxies).unwrap_or(peer) } else { peer };
-    Ok(Visit { scheme, authority, address: address.to_canonical(), nonce })
+    Ok(Visit { scheme, authority, address: address.to_canonical() })
 }
 
 impl Visit {
@@ -191,7 +183,7 @@ mod tests {
     fn visiting(peer: &str, pairs: &[(&'static str, &str)]) -> Result<Visit, Turned> {
         let names = Names::new(Some("Boat.example.lan".into()), &["learn.example.org".into()]);
         let proxies = ["10.0.0.0/8".parse().expect("a network")];
-        visit(&headers(pairs), peer.parse().expect("an address"), &names, &proxies, String::new())
+        visit(&headers(pairs), peer.parse().expect("an address"), &names, &proxies)
     }
 
     #[test]
@@ -296,7 +288,13 @@ mod tests {
     fn only_links_to_ourselves_have_a_path_here() {
         let visit = visiting("192.0.2.1", &[("host", "localhost:8080")]).expect("admitted");
         assert_eq!(visit.own_path("http://localhost:8080/a/b/1"), Some("/a/b/1"));
-        for link in ["http://evil.example/a", "https://localhost:8080/a", "/a", "http://localhost:8080", "http://localhost:8080//evil.example"] {
+        for link in [
+            "http://evil.example/a",
+            "https://localhost:8080/a",
+            "/a",
+            "http://localhost:8080",
+            "http://localhost:8080//evil.example",
+        ] {
             assert_eq!(visit.own_path(link), None, "{link}");
         }
     }
