@@ -50,18 +50,18 @@ pub struct SessionLimits {
     /// Starts that an address gets back each minute after that.
     pub starts_per_minute: u32,
     /// A session that nobody looks at for this long is ended, and its room given back.
-    pub idle_max_minutes: u32,
+    pub idle_max_seconds: u32,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { max: 100, per_learner_max: 4, starts_burst: 120, starts_per_minute: 60, idle_max_minutes: 30 }
+        Self { max: 100, per_learner_max: 4, starts_burst: 120, starts_per_minute: 60, idle_max_seconds: 30 * 60 }
     }
 }
 
 impl SessionLimits {
     pub fn idle_max(&self) -> Duration {
-        Duration::from_secs(u64::from(self.idle_max_minutes) * 60)
+        Duration::from_secs(u64::from(self.idle_max_seconds))
     }
 }
 

@@ -20,6 +20,8 @@ CREATE TABLE session (
     created_ms BIGINT NOT NULL,
     ended_ms   BIGINT,
     why        TEXT,
+    -- What the part that failed said itself.
+    detail     TEXT,
     version    BIGINT NOT NULL
 );
 

@@ -31,7 +31,7 @@ use super::view::{
 use super::{check, place, script};
 use crate::lesson::model::{Page, PageKind, Scenario, Verify};
 use crate::sandbox::{Sandbox, Sandboxes};
-use crate::store::{SandboxState, SessionRow, SessionState, Store, StoreError, UnixMs};
+use crate::store::{Ending, SandboxState, SessionRow, SessionState, Store, StoreError, UnixMs};
 
 /// Messages that wait for the task; a sender waits when there are more. Clicks are rare and quickly done.
 const INBOX_MAX: usize = 32;
@@ -41,6 +41,8 @@ const REPORTS_MAX: usize = 32;
 const PREPARING_MAX: Duration = Duration::from_secs(60);
 /// How often the task looks whether anybody is there.
 const IDLE_TICK: Duration = Duration::from_secs(20);
+/// A setting below this is taken for this.
+const IDLE_TICK_MIN: Duration = Duration::from_secs(1);
 /// Connections that one session may have: nine terminals in three tabs, and somebody who looks on.
 pub const CONNECTIONS_MAX: usize = 32;
 /// Requests that wait for one check.
@@ -271,7 +273,7 @@ impl Actor {
         }
         self.restore().await;
         self.spawn_launch();
-        let mut tick = interval(IDLE_TICK.min(self.seed.idle_max));
+        let mut tick = interval(self.seed.idle_max.clamp(IDLE_TICK_MIN, IDLE_TICK));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next = tokio::select! {
@@ -381,11 +383,15 @@ impl Actor {
         if self.connections.available_permits() < CONNECTIONS_MAX {
             self.looked_at = Instant::now();
         }
-        if self.looked_at.elapsed() < self.seed.idle_max {
+        if self.looked_at.elapsed() < self.seed.idle_max.max(IDLE_TICK_MIN) {
             return Next::On;
         }
-        let minutes = self.seed.idle_max.as_secs() / 60;
-        let message = format!("Nobody looked at this session for {minutes} minutes, so its machine was ended.");
+        let message = match self.seed.idle_max.as_secs() {
+            seconds @ ..120 => {
+                format!("Nobody looked at this session for {seconds} seconds, so its machine was ended.")
+            }
+            seconds => format!("Nobody looked at this session for {} minutes, so its machine was ended.", seconds / 60),
+        };
         self.end(SessionState::Ended, &message, None).await;
         Next::Stop
     }
@@ -687,7 +693,8 @@ impl Actor {
     /// machine; and last the picture, so that who waits for the end sees a machine that is gone.
     async fn end(&mut self, state: SessionState, message: &str, output: Option<String>) {
         tracing::info!(?state, message, output, "the session is over");
-        if let Err(error) = self.seed.store.end_session(self.seed.row.id, state, message, UnixMs::now()).await {
+        let ending = Ending { state, why: message.to_owned(), detail: output.clone() };
+        if let Err(error) = self.seed.store.end_session(self.seed.row.id, &ending, UnixMs::now()).await {
             self.store_trouble(&error);
         }
         self.jobs.shutdown().await;
@@ -823,8 +830,12 @@ fn stage(state: SessionState) -> Stage {
 
 /// The picture of a session that is over, from its row alone.
 pub fn past_view(row: &SessionRow, passed: Vec<u32>) -> SessionView {
-    let phase =
-        Phase { is: stage(row.state), since: row.ended.unwrap_or(row.created), message: row.why.clone(), output: None };
+    let phase = Phase {
+        is: stage(row.state),
+        since: row.ended.unwrap_or(row.created),
+        message: row.why.clone(),
+        output: row.detail.clone(),
+    };
     let environment = Environment { image: String::new(), wanted: String::new(), hostname: String::new(), note: None };
     SessionView {
         id: row.id,

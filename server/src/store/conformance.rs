@@ -48,6 +48,10 @@ fn opening(learner: LearnerId, scenario: &str) -> Opening {
     }
 }
 
+fn ending(state: SessionState, why: &str) -> Ending {
+    Ending { state, why: why.into(), detail: Some("step 7 of 19".into()) }
+}
+
 #[tokio::test]
 async fn a_learner_is_found_by_the_secret_and_by_no_other() {
     let fixture = fixture().await;
@@ -67,14 +71,15 @@ async fn the_same_learner_finds_the_same_session_until_it_ends() {
     let learner = fixture.learner().await;
     let first = fixture.new_session(learner, "pid").await;
     assert_eq!(fixture.open(learner, "pid").await, Opened::Found(first.clone()));
-    fixture.store.end_session(first.id, SessionState::Ended, "you left", UnixMs(7)).await.expect("ended");
-    fixture.store.end_session(first.id, SessionState::Failed, "again", UnixMs(9)).await.expect("ended before");
+    fixture.store.end_session(first.id, &ending(SessionState::Ended, "you left"), UnixMs(7)).await.expect("ended");
+    fixture.store.end_session(first.id, &ending(SessionState::Failed, "again"), UnixMs(9)).await.expect("ended before");
 
     let ended = fixture.store.session(first.id).await.expect("an answer").expect("a row");
     assert_eq!(
         (ended.state, ended.ended, ended.why.as_deref()),
         (SessionState::Ended, Some(UnixMs(7)), Some("you left"))
     );
+    assert_eq!(ended.detail.as_deref(), Some("step 7 of 19"));
     let second = fixture.new_session(learner, "pid").await;
     assert_ne!(second.id, first.id);
 }
@@ -152,7 +157,7 @@ async fn a_session_that_ended_turns_no_more_pages() {
     let fixture = fixture().await;
     let learner = fixture.learner().await;
     let session = fixture.new_session(learner, "pid").await;
-    fixture.store.end_session(session.id, SessionState::Ended, "left", UnixMs(1)).await.expect("ended");
+    fixture.store.end_session(session.id, &ending(SessionState::Ended, "left"), UnixMs(1)).await.expect("ended");
     assert!(matches!(fixture.store.turn_page(session.id, "1").await, Err(StoreError::Stale)));
 }
 
@@ -178,7 +183,7 @@ async fn the_newest_generation_is_a_sessions_sandbox() {
     assert_eq!(found, SandboxRow { state: SandboxState::Prepared, ..second.clone() });
     let orphan = || fixture.store.orphan(found.id);
     assert_eq!(orphan().await.expect("an answer"), None, "its session lives");
-    fixture.store.end_session(session, SessionState::Ended, "left", UnixMs(9)).await.expect("ended");
+    fixture.store.end_session(session, &ending(SessionState::Ended, "left"), UnixMs(9)).await.expect("ended");
     assert_eq!(orphan().await.expect("an answer"), Some(found.clone()));
 }
 
@@ -221,7 +226,7 @@ async fn what_cannot_be_opened_names_the_path_and_the_remedy() {
     }
     let closed = dir.path().join("closed");
     std::fs::create_dir(&closed).expect("made");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).expect("closed");
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
     let error = Store::open(&closed).await.expect_err("no permission").to_string();
     assert!(error.contains("readable and writable"), "{error}");
 }

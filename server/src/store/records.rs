@@ -90,6 +90,8 @@ pub struct SessionRow {
     pub ended: Option<UnixMs>,
     /// Why it ended, for the learner.
     pub why: Option<String>,
+    /// What the part that failed said itself.
+    pub detail: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,14 @@ pub enum SessionState {
     Ended,
     /// It never had a machine.
     Failed,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    pub state: SessionState,
+    pub why: String,
+    pub detail: Option<String>,
 }
 
 /// A session that is to begin.

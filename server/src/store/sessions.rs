@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::records::{LearnerId, Opened, Opening, SessionId, SessionRow, SessionState, UnixMs};
+use super::records::{Ending, LearnerId, Opened, Opening, SessionId, SessionRow, SessionState, UnixMs};
 use super::{Store, StoreError};
 
 /// How many live sessions there may be, the one that is to begin among them.
@@ -20,7 +20,7 @@ pub struct Room {
 macro_rules! select_sessions {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT id, learner, course, scenario, digest, page, state, created_ms, ended_ms, why FROM session ",
+            "SELECT id, learner, course, scenario, digest, page, state, created_ms, ended_ms, why, detail FROM session ",
             $rest
         ))
     };
@@ -147,20 +147,15 @@ impl Store {
     }
 
     /// Ends a session for good. One that has ended already keeps its first reason.
-    pub async fn end_session(
-        &self,
-        id: SessionId,
-        state: SessionState,
-        why: &str,
-        now: UnixMs,
-    ) -> Result<(), StoreError> {
+    pub async fn end_session(&self, id: SessionId, ending: &Ending, now: UnixMs) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE session SET state = $2, why = $3, ended_ms = $4, version = version + 1 \
+            "UPDATE session SET state = $2, why = $3, detail = $4, ended_ms = $5, version = version + 1 \
              WHERE id = $1 AND ended_ms IS NULL",
         )
         .bind(id.to_string())
-        .bind(state.word())
-        .bind(why)
+        .bind(ending.state.word())
+        .bind(&ending.why)
+        .bind(&ending.detail)
         .bind(now.0)
         .execute(&self.writer)
         .await
@@ -228,6 +223,7 @@ fn session_row(row: SqliteRow) -> sqlx::Result<SessionRow> {
         created: UnixMs(row.try_get("created_ms")?),
         ended: row.try_get::<Option<i64>, _>("ended_ms")?.map(UnixMs),
         why: row.try_get("why")?,
+        detail: row.try_get("detail")?,
     })
 }
 

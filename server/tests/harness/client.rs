@@ -234,12 +234,15 @@ impl Socket {
 
     /// Reads on until a live message has `key` equal to `value`.
     pub async fn live_until(&mut self, key: &str, value: &str) -> serde_json::Value {
-        loop {
-            let message = self.live().await.unwrap_or_else(|| panic!("ended before {key} = {value}"));
-            if message[key] == value {
-                return message;
+        let reading = async {
+            loop {
+                let message = self.live().await.unwrap_or_else(|| panic!("ended before {key} = {value}"));
+                if message[key] == value {
+                    return message;
+                }
             }
-        }
+        };
+        timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("waited in vain for {key} = {value}"))
     }
 
     /// Reads on until the server closes, and how it did.

@@ -13,7 +13,7 @@ use quayside::config::{SessionLimits, WebConfig};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-pub use client::{Answer, Client};
+pub use client::Client;
 use keeper::FakeKeeper;
 
 /// Longer than anything here takes on a busy machine.
@@ -95,10 +95,6 @@ impl Installation {
         ended.expect("no panic").expect("no error");
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     /// A browser that was never here.
     pub fn client(&self) -> Client {
         Client::new(self.address)
@@ -135,7 +131,7 @@ fn write_lessons(root: &Path) {
                  { "title": "Three", "text": "two.md", "foreground": "loop.sh" }
                ],
                "finish": { "text": "finish.md" },
-               "assets": { "host01": [{ "file": "tool.sh", "target": "/root", "chmod": "+x" }, { "file": "odd.txt", "target": "/root", "chmod": "+rww" }] }
+               "assets": { "host01": [{ "file": "tool.sh", "target": "/root", "chmod": "+x" }, { "file": "odd.txt", "target": "/root", "chmod": "+odd" }] }
              },
              "backend": { "imageid": "ubuntu" } }"#,
     );
