@@ -2,6 +2,13 @@
 
 #![deny(unsafe_code)]
 
+pub mod sys;
 pub mod spec;
+pub mod cgroup;
+pub mod policy;
+pub mod network;
+pub mod rootfs;
+pub mod launch;
+pub mod init;
 pub mod shim;
 pub mod keeper;

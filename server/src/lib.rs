@@ -11,3 +11,4 @@ pub mod sandbox;
 pub mod terminal;
 pub mod session;
 pub mod web;
+pub mod command;

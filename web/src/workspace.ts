@@ -1,5 +1,148 @@
-// Every page but the workspace.
+// The workspace: puts the parts together. Who knows whom is written here and nowhere else.
 
+import { Actions } from "./actions.js";
+import { Api } from "./api.js";
+import { Check } from "./check.js";
+import { drawUnderPolicy } from "./csp.js";
+import { byId } from "./dom.js";
+import { improveEdge } from "./edge.js";
+import { Lesson, bootOf } from "./lesson.js";
+import type { News } from "./live.js";
+import { Notes } from "./notes.js";
+import { Phone } from "./phone.js";
+import { Retry } from "./retry.js";
+import { Session } from "./session.js";
+import { settings, viewerId } from "./settings.js";
+import { drawStage } from "./stage.js";
+import { Store, initial } from "./state.js";
+import { WAITING_MAX } from "./stream.js";
+import { Tabs } from "./tabs.js";
 import { improveThemeSwitch } from "./theme.js";
+import { newId } from "./wire.js";
+import { words } from "./words.js";
 
+/** How long a connection may take to answer after a sleep or a change of network. */
+const WAKE_PONG_MS = 3_000;
+
+const boot = bootOf(document);
+if (!boot) throw new Error("the page has no boot data");
+
+// Browsers hide the nonce from the attribute and keep it in the property.
+drawUnderPolicy(document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "");
 improveThemeSwitch();
+improveEdge(boot.base);
+
+const store = new Store(initial(boot));
+const api = new Api(boot);
+const notes = new Notes();
+const retry = new Retry(() => store.update({ lost: retry.state }));
+const phone = new Phone(() => tabs);
+const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
+  path: (terminal) => api.terminalSocket(store.state.session?.id ?? "", terminal),
+  runState: (id, state, code) => actions.runState(id, state, code),
+  notice: (code, text) => showNotice(code, text),
+  dropped: (bytes) => notes.show("dropped", { is: "warn", ...words.note.dropped(bytes), closes: true }),
+  tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
+  leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
+  modify: (text) => phone.modify(text),
+  printed: () => phone.printed(),
+});
+const actions: Actions = new Actions(store, tabs, () => {
+  if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
+});
+const check = new Check(store, api);
+const lesson = new Lesson(store, {
+  arrived: () => actions.draw(),
+  unreachable: () => notes.show("page", { is: "warn", ...words.note.pageUnreachable, closes: true }),
+});
+const session: Session = new Session(store, api, retry, {
+  machine: () => tabs.openAll(store.state.session?.terminals ?? []),
+  gone: () => {
+    tabs.closeAll();
+    actions.forget();
+    store.update({ check: null });
+  },
+  news: (news) => onNews(news),
+});
+drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
+improveMenu();
+watchNetwork();
+if (boot.playable) void session.open();
+
+function onNews(news: News): void {
+  switch (news.type) {
+    case "check":
+      return check.heard(news);
+    case "passed":
+      return lesson.passed(news.step, words.passedStep(String(news.step)));
+    case "script":
+      return showScript(news);
+    case "image":
+      return showImage(news);
+    case "notice":
+      return notes.show("notice", { is: news.level === "warn" ? "warn" : "info", title: news.text, closes: true });
+    case "phase":
+  }
+}
+
+function showScript({ page, script, is, seconds, output }: Extract<News, { type: "script" }>): void {
+  const about = `script/${page}/${script}`;
+  const { preparingPage, preparingText, scriptFailed, scriptFailedText } = words.note;
+  if (is === "done") return notes.clear(about);
+  if (is === "failed") return notes.show(about, { is: "warn", title: scriptFailed(script), text: scriptFailedText, output, closes: true });
+  // While the machine itself is being prepared, the note about that says it.
+  if (store.state.phase?.is === "preparing") return;
+  notes.show(about, { is: "wait", title: preparingPage, count: words.seconds(Math.round(seconds)), text: preparingText, closes: true });
+}
+
+function showImage({ is, doing, done, total }: Extract<News, { type: "image" }>): void {
+  const { imagePreparing, imageReady, imageFailed } = words.note;
+  if (is === "preparing") notes.show("image", { is: "wait", ...imagePreparing(doing, done, total), closes: true });
+  else if (is === "ready") notes.show("image", { is: "info", ...imageReady, closes: true });
+  else notes.show("image", { is: "warn", ...imageFailed, text: doing, closes: true });
+}
+
+function showNotice(code: string, text: string): void {
+  const reload = { label: words.note.reload, does: () => location.reload() };
+  if (code === "reload") notes.show("notice", { is: "warn", title: text, act: reload });
+  else notes.show("notice", { is: "info", title: text, closes: true });
+}
+
+/** Looks at once whether the connections live when the learner or the network comes back. */
+function watchNetwork(): void {
+  const wake = (): void => {
+    if (document.visibilityState === "hidden") return;
+    retry.now();
+    tabs.pingAll(WAKE_PONG_MS);
+  };
+  addEventListener("online", wake);
+  addEventListener("focus", wake);
+  document.addEventListener("visibilitychange", wake);
+  addEventListener("offline", () => {
+    tabs.pingAll(WAKE_PONG_MS);
+    session.redial();
+  });
+}
+
+function improveMenu(): void {
+  const menu = byId("menu", HTMLDetailsElement);
+  menu.hidden = false;
+  const reader = byId("reader", HTMLInputElement);
+  reader.checked = tabs.readerMode;
+  reader.addEventListener("change", () => tabs.setReader(reader.checked));
+  const focus = byId("focus-after-run", HTMLInputElement);
+  focus.checked = settings.get("focus-after-run") === "on";
+  focus.addEventListener("change", () => settings.set("focus-after-run", focus.checked ? "on" : "off"));
+  byId("leave").addEventListener("click", () => {
+    menu.open = false;
+    if (confirm(words.leave)) void session.leave();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menu.open = false;
+    menu.querySelector("summary")?.focus();
+  });
+}

@@ -41,6 +41,9 @@ pub enum Purpose {
     /// Look at, and type into, terminal `number` (from 1), which is made if it is not there.
     Terminal {
         number: u16,
+        /// What to run in it when it is made, instead of a shell.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        command: Vec<String>,
     },
     Exec(Exec),
     Files,
@@ -57,6 +60,9 @@ pub struct Exec {
     /// What to run. The script's bytes arrive behind this; `{script}` in an argument becomes the
     /// path of a sealed copy (`/dev/fd/N`), so `["bash", "{script}"]` runs it.
     pub args: Vec<String>,
+    /// The script becomes standard input instead.
+    #[serde(default)]
+    pub script_is_stdin: bool,
     #[serde(default)]
     pub env: Vec<(String, String)>,
     #[serde(default = "root_home")]

@@ -1,5 +1,7 @@
 //! What a sandbox is asked to be: plain data, shared by every process.
 
+pub mod data_dir;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -36,10 +36,9 @@ pub struct Found {
 /// those belong to the lesson.
 pub fn leading(text: &str) -> Option<Found> {
     let inside = text.strip_prefix("{{")?;
-    let end = inside.find("}}")?;
+    let end = inside.as_bytes().windows(2).take(WORDS_BYTES_MAX).position(|pair| pair == b"}}")?;
     let words = &inside[..end];
-    let is_words = words.len() <= WORDS_BYTES_MAX
-        && words.chars().all(|letter| letter.is_alphanumeric() || " \t_-\"',“”".contains(letter));
+    let is_words = words.chars().all(|letter| letter.is_alphanumeric() || " \t_-\"',“”".contains(letter));
     // A port's address directly after code is a port's address.
     (is_words && !words.trim_start().starts_with("TRAFFIC_")).then(|| Found { directive: parse(words), bytes: end + 4 })
 }

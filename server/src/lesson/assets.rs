@@ -11,8 +11,11 @@ use super::index::RawAsset;
 use super::model::{Asset, Diagnostic};
 use super::source::{ASSET_BYTES_MAX, Folder, Reach, Unreadable};
 
-/// Files placed for one scenario; the fullest public one places 114.
+/// Files placed for one scenario; the official example for assets places 71.
 pub const ASSETS_MAX: usize = 2000;
+
+/// Entries of `assets`; each pattern is compared with every file.
+const ENTRIES_MAX: usize = 500;
 
 /// All of a scenario's files together: they are sent into the machine before its first prompt.
 pub const ASSETS_BYTES_MAX: u64 = 64 << 20;
@@ -24,7 +27,13 @@ const DEPTH_MAX: usize = 16;
 pub fn resolve(folder: &mut Folder, index: &SourceText, raw: &[RawAsset], report: &mut Report) -> Vec<Asset> {
     let mut placed = Placed::default();
     let mut available = None;
-    for asset in raw.iter().filter(|asset| is_first_host(&asset.host)) {
+    if raw.len() > ENTRIES_MAX {
+        report.push(Diagnostic::warning(
+            index.whole(),
+            format!("{} assets are listed: only the first {ENTRIES_MAX} are read", raw.len()),
+        ));
+    }
+    for asset in raw.iter().take(ENTRIES_MAX).filter(|asset| is_first_host(&asset.host)) {
         match is_pattern(&asset.file.text) {
             true => {
                 let names = available.get_or_insert_with(|| list(&folder.dir().join("assets")));

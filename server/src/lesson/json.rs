@@ -10,6 +10,9 @@ use super::model::Diagnostic;
 /// Scenarios nest five levels; a file made to exhaust the stack nests thousands.
 const NESTING_MAX: usize = 64;
 
+/// Keys of one object. Each is compared with those before it.
+const MEMBERS_MAX: usize = 1000;
+
 /// A value and the byte offset of its first character.
 #[derive(Debug, Clone)]
 pub struct Node {
@@ -121,6 +124,9 @@ impl Parser<'_> {
         let mut members: Vec<Member> = Vec::new();
         self.rest += 1;
         while !self.list_ends('}', opened, !members.is_empty())? {
+            if members.len() == MEMBERS_MAX {
+                return self.fail(self.rest, format!("more than {MEMBERS_MAX} keys in one pair of braces"), None);
+            }
             let member = self.member()?;
             if members.iter().any(|earlier| earlier.key == member.key) {
                 self.warn(member.at, format!("\"{}\" is written twice here; the last one counts", member.key));

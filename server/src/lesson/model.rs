@@ -12,6 +12,17 @@ pub struct Library {
     pub courses: Vec<Course>,
 }
 
+impl Library {
+    pub fn course(&self, slug: &str) -> Option<&Course> {
+        self.courses.iter().find(|course| course.slug == slug)
+    }
+
+    /// The scenario at `/COURSE/SCENARIO`, broken or not.
+    pub fn item(&self, course: &str, slug: &str) -> Option<&Item> {
+        self.course(course)?.items.iter().find(|item| item.slug() == slug)
+    }
+}
+
 /// A list of scenarios: a folder, and its `structure.json` where it has one.
 #[derive(Debug, Clone)]
 pub struct Course {
@@ -33,6 +44,22 @@ pub enum Item {
         title: String,
         diagnostics: Vec<Diagnostic>,
     },
+}
+
+impl Item {
+    pub fn slug(&self) -> &str {
+        match self {
+            Self::Scenario(scenario) => &scenario.slug,
+            Self::Broken { slug, .. } => slug,
+        }
+    }
+
+    pub fn title(&self) -> &str {
+        match self {
+            Self::Scenario(scenario) => &scenario.title,
+            Self::Broken { title, .. } => title,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -67,6 +94,17 @@ pub struct Scenario {
     pub diagnostics: Vec<Diagnostic>,
     /// What this scenario asks for that this installation does not have, each named before the start.
     pub lacks: Vec<Lack>,
+}
+
+impl Scenario {
+    pub fn page(&self, kind: PageKind) -> Option<&Page> {
+        self.pages.iter().find(|page| page.kind == kind)
+    }
+
+    /// Why it cannot be played here, if it cannot.
+    pub fn refusal(&self) -> Option<&Lack> {
+        self.lacks.iter().find(|lack| lack.fatal)
+    }
 }
 
 /// What an `imageid` means here.

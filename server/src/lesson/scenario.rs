@@ -18,8 +18,11 @@ use super::model::{Action, ActionVerb, Diagnostic, Item, Lack, Page, PageKind, S
 use super::needs;
 use super::source::{self, Folder, Reach, SCRIPT_BYTES_MAX, TEXT_BYTES_MAX};
 
-/// Steps of one scenario; the longest public one has 33.
+/// Steps of one scenario; an hour's lesson has about ten.
 pub const STEPS_MAX: usize = 200;
+
+/// All texts of one scenario together: a page keeps its HTML in memory, which is a few times as long.
+pub const TEXTS_BYTES_MAX: u64 = 8 << 20;
 
 /// Where a scenario is, and what its course says about it.
 #[derive(Debug, Clone)]
@@ -76,7 +79,14 @@ fn read_index(spot: &Spot) -> Result<(Loader, Index), Box<Diagnostic>> {
     }
     let index = index::read(&root);
     let resolved = environment::resolve(index.imageid.as_ref().map(|imageid| imageid.text.as_str()));
-    let mut loader = Loader { folder, index: text, resolved, report: Report::default(), lacks: Vec::new() };
+    let mut loader = Loader {
+        folder,
+        index: text,
+        resolved,
+        report: Report::default(),
+        lacks: Vec::new(),
+        text_room: TEXTS_BYTES_MAX,
+    };
     loader.report.extend(warnings);
     if tidied.not_utf8 {
         loader.report.push(Diagnostic::warning(loader.index.whole(), "the file is not UTF-8: some letters were lost"));
@@ -91,6 +101,8 @@ struct Loader {
     report: Report,
     /// What the scenario as a whole lacks, each kind once.
     lacks: Vec<Lack>,
+    /// Bytes of texts that may still be read.
+    text_room: u64,
 }
 
 impl Loader {
@@ -167,7 +179,7 @@ impl Loader {
 
     fn text(&mut self, page: &mut Page, reference: &Located) {
         match self.rendered(page, reference) {
-            Some(rendered) => page.html = rendered.html,
+            Some(rendered) => page.html = without_title(rendered.html, &page.title),
             None => {
                 let lack = Lack {
                     what: "text".into(),
@@ -307,7 +319,8 @@ impl Loader {
     }
 
     fn read_text(&mut self, path: &Path, reference: &Located) -> Option<SourceText> {
-        let bytes = self.read_bytes(path, reference, TEXT_BYTES_MAX)?;
+        let bytes = self.read_bytes(path, reference, TEXT_BYTES_MAX.min(self.text_room))?;
+        self.text_room -= bytes.len() as u64;
         let (text, tidied) = source::decode(self.folder.name_of(path), &bytes);
         if tidied.not_utf8 {
             self.report.push(
@@ -325,6 +338,18 @@ impl Loader {
                 self.report.push(Diagnostic::error(self.index.at(reference.at), message).maybe_hint(error.hint()));
             })
             .ok()
+    }
+}
+
+/// Many texts begin with a heading that says the page's title again; the page has it already.
+fn without_title(html: String, title: &str) -> String {
+    let first =
+        html.strip_prefix("<h2").and_then(|rest| rest.split_once('>')).and_then(|(_, rest)| rest.split_once("</h2>"));
+    match first {
+        Some((heading, rest)) if markup::unescape(heading).trim().eq_ignore_ascii_case(title.trim()) => {
+            rest.trim_start().to_owned()
+        }
+        _ => html,
     }
 }
 
@@ -407,8 +432,14 @@ fn one_of_a_kind(lacks: Vec<Lack>) -> Vec<Lack> {
     let (fatal, others): (Vec<Lack>, Vec<Lack>) = lacks.into_iter().partition(|lack| lack.fatal);
     for lack in fatal.into_iter().chain(others) {
         if kept.iter().all(|earlier| earlier.what != lack.what) {
-            kept.push(lack);
+            kept.push(Lack { says: capitalised(&lack.says), ..lack });
         }
     }
     kept
+}
+
+/// At its place a lack continues a sentence; before the start it is one.
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

@@ -13,7 +13,7 @@ use super::model::Diagnostic;
 use super::scenario::Spot;
 use super::source::{TEXT_BYTES_MAX, decode, read_bounded};
 
-/// Scenarios of one course; the largest public one has 96.
+/// Scenarios of one course: more than a catalogue can be read through.
 pub const SCENARIOS_MAX: usize = 500;
 
 /// Courses of one installation.
@@ -37,15 +37,22 @@ pub struct Outline {
 
 /// The courses beneath `lessons`, which holds courses, or is itself one repository, or one scenario.
 pub fn discover(lessons: &Path) -> Vec<Outline> {
-    let mut survey = Survey { lessons: lessons.to_owned(), outlines: Vec::new(), visited: HashSet::new() };
+    let Ok(lessons) = &lessons.canonicalize() else { return Vec::new() };
+    let mut survey = Survey { lessons: lessons.clone(), outlines: Vec::new(), visited: HashSet::new() };
     let name = folder_name(lessons);
     if is_scenario(lessons) {
         survey.single(lessons, &name);
     } else if is_repository(lessons) {
-        survey.group(&Group { root: lessons, dir: lessons, slug: slug(&name), called: None, depth: 0 });
+        survey.group(&Group { root: lessons, dir: lessons, slug: course_slug(&name), called: None, depth: 0 });
     } else {
         for dir in folders(lessons) {
-            survey.group(&Group { root: &dir, dir: &dir, slug: slug(&folder_name(&dir)), called: None, depth: 0 });
+            survey.group(&Group {
+                root: &dir,
+                dir: &dir,
+                slug: course_slug(&folder_name(&dir)),
+                called: None,
+                depth: 0,
+            });
         }
     }
     survey.outlines
@@ -78,7 +85,7 @@ impl Survey {
     fn single(&mut self, dir: &Path, name: &str) {
         let root = dir.parent().unwrap_or(dir);
         let mut outline = Outline {
-            slug: slug(&folder_name(root)),
+            slug: course_slug(&folder_name(root)),
             title: String::new(),
             description: String::new(),
             spots: Vec::new(),
@@ -98,10 +105,7 @@ impl Survey {
         }
         let mut report = Report::default();
         let structure = Structure::of(&self.lessons, group.dir, &mut report);
-        let entries = match &structure {
-            Some(structure) => structure.entries(group.root, group.dir, &mut report),
-            None => entries_by_title(group.dir),
-        };
+        let entries = entries(structure.as_ref(), group, &mut report);
         let called = group.called.clone().unwrap_or_default();
         let said = structure.map(|structure| structure.called).unwrap_or_default();
         let mut outline = Outline {
@@ -124,7 +128,7 @@ impl Survey {
             self.outlines.push(outline);
         }
         for entry in groups {
-            let own = slug(&folder_name(&entry.dir));
+            let own = course_slug(&folder_name(&entry.dir));
             let slug = if group.root == self.lessons { own } else { format!("{}.{own}", group.slug) };
             let mut taken: HashSet<String> = self.outlines.iter().map(|outline| outline.slug.clone()).collect();
             let slug = unique(slug, &mut taken);
@@ -151,6 +155,18 @@ impl Survey {
     }
 }
 
+/// What a folder holds, in order.
+fn entries(structure: Option<&Structure>, group: &Group<'_>, report: &mut Report) -> Vec<Entry> {
+    let Some(structure) = structure else { return entries_by_title(group.dir) };
+    let mut listed = structure.entries(group.root, group.dir, report);
+    if !structure.is_exclusive {
+        let others =
+            entries_by_title(group.dir).into_iter().filter(|other| listed.iter().all(|entry| entry.dir != other.dir));
+        listed.extend(others.collect::<Vec<_>>());
+    }
+    listed
+}
+
 /// A folder in a course: a scenario, or a group.
 #[derive(Debug)]
 struct Entry {
@@ -163,6 +179,8 @@ struct Structure {
     text: SourceText,
     called: Called,
     items: Vec<StructureItem>,
+    /// What it does not list is not shown. Katacoda's files about a whole profile only say what comes first.
+    is_exclusive: bool,
 }
 
 struct StructureItem {
@@ -180,6 +198,7 @@ impl Structure {
         let pathway = pathway.filter(|file| file.parent().is_some_and(|parent| parent.starts_with(lessons)));
         let file = own.into_iter().chain(pathway).find(|file| file.is_file())?;
         let name = file.strip_prefix(lessons).unwrap_or(&file).to_string_lossy().into_owned();
+        let is_exclusive = !["homepage-pathway.json", "profile-pathway.json"].iter().any(|whole| file.ends_with(whole));
         let bytes = match read_bounded(&file, TEXT_BYTES_MAX) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -194,7 +213,7 @@ impl Structure {
         match json::parse(&text) {
             Ok((root, warnings)) => {
                 report.extend(warnings);
-                Some(Self { called: called(&root), items: items(&root), text })
+                Some(Self { called: called(&root), items: items(&root), text, is_exclusive })
             }
             Err(error) => {
                 report.push(*error);
@@ -208,7 +227,11 @@ impl Structure {
     }
 
     fn entry(&self, item: &StructureItem, root: &Path, dir: &Path, report: &mut Report) -> Option<Entry> {
-        let path = dir.join(item.path.trim_start_matches('/').trim_end_matches('/'));
+        let path = dir.join(item.path.trim_matches('/'));
+        // Katacoda's courses also list scenarios that lie beside their folder.
+        let beside =
+            dir.parent().map(|parent| parent.join(item.path.trim_matches('/'))).filter(|beside| is_scenario(beside));
+        let path = if path.exists() { path } else { beside.unwrap_or(path) };
         let (Ok(real), Ok(top)) = (path.canonicalize(), root.canonicalize()) else {
             report.push(self.dangling(item, &path));
             return None;
@@ -271,9 +294,10 @@ fn is_scenario(dir: &Path) -> bool {
     dir.join("index.json").is_file()
 }
 
-/// One repository of scenarios, rather than a folder that holds several.
+/// One repository of scenarios, rather than a folder that holds several: its pictures may lie beside its courses.
 fn is_repository(dir: &Path) -> bool {
-    let marks = ["structure.json", "homepage-pathway.json", "profile-pathway.json", ".git"];
+    let marks =
+        ["structure.json", "homepage-pathway.json", "profile-pathway.json", ".git", ".github", "README.md", "LICENSE"];
     marks.iter().any(|name| dir.join(name).exists()) || folders(dir).iter().any(|dir| is_scenario(dir))
 }
 
@@ -304,12 +328,17 @@ fn slug(name: &str) -> String {
         .flat_map(char::to_lowercase)
         .map(|letter| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' });
     let slug: String = letters.collect();
-    let slug = slug.trim_matches(['-', '.', '_']);
-    // The site has pages of its own; a course must not take their place.
-    match slug {
+    match slug.trim_matches(['-', '.', '_']) {
         "" => "lesson".into(),
-        "api" | "assets" | "health" | "theme" => format!("{slug}-course"),
         slug => slug.into(),
+    }
+}
+
+/// A course's segment: the site has pages of its own, and a course must not take their place.
+fn course_slug(name: &str) -> String {
+    match slug(name).as_str() {
+        taken @ ("api" | "assets" | "health" | "theme") => format!("{taken}-course"),
+        free => free.into(),
     }
 }
 
@@ -327,13 +356,9 @@ mod tests {
 
     #[test]
     fn slugs_are_url_segments() {
-        for (name, expected) in [
-            ("Course 1", "course-1"),
-            ("01_Intro", "01_intro"),
-            ("Größe", "gr--e"),
-            ("..", "lesson"),
-            ("api", "api-course"),
-        ] {
+        for (name, expected) in
+            [("Course 1", "course-1"), ("01_Intro", "01_intro"), ("Größe", "gr--e"), ("..", "lesson")]
+        {
             assert_eq!(slug(name), expected);
         }
     }

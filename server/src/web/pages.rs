@@ -481,3 +481,181 @@ const MARKS: [Mark; 8] = [
     Mark { ns: "time", name: "TIME", about: "a clock that starts at zero" },
     Mark { ns: "cgroup", name: "CGROUP", about: "its place among the limits" },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        Frame { base: "/quay/".into(), nonce: "n0nce".into(), look: Look::default() }
+    }
+
+    fn workspace(slug: &str) -> WorkspaceView {
+        let step = |number: u32| StepView {
+            slug: number.to_string(),
+            title: format!("Step {number}"),
+            has_check: true,
+            passed: number == 1,
+        };
+        WorkspaceView {
+            frame: frame(),
+            course: "namespaces".into(),
+            scenario: "pid".into(),
+            course_title: "Eight namespaces".into(),
+            title: "Who is process number one?".into(),
+            namespace: Some("pid".into()),
+            steps: vec![step(1), step(2)],
+            page: PageView {
+                slug: slug.into(),
+                title: "Try <it>".into(),
+                html: "<p>text</p>".into(),
+                hint: None,
+                solution: None,
+                has_check: slug != "finish",
+                passed: false,
+            },
+            back: Some(PageLink { slug: "1".into(), title: "Step 1".into() }),
+            next: None,
+            lacks: Vec::new(),
+            session: None,
+            after: None,
+        }
+    }
+
+    fn diagnostic(column: u32) -> DiagnosticView {
+        DiagnosticView {
+            level: LevelView::Error,
+            file: "pid/index.json".into(),
+            line: 21,
+            column,
+            message: "names a check that does not exist".into(),
+            hint: None,
+            excerpt: vec![(21, "\t\"verify\": \"verfy.sh\",".into())],
+        }
+    }
+
+    #[test]
+    fn cookies_choose_theme_and_edge_and_nonsense_is_ignored() {
+        let look = Look::from_cookies("learner=x; theme=dark; edge=42");
+        assert_eq!(look, Look { theme: Theme::Dark, edge: Some(42) });
+        assert_eq!(Look::from_cookies("theme=<b>; edge=99"), Look::default());
+        assert_eq!(Look::from_cookies("edge=; theme"), Look::default());
+    }
+
+    #[test]
+    fn the_theme_is_in_the_first_frame_only_where_the_browser_chose_one() {
+        let mut view = workspace("1");
+        assert!(view.render().unwrap().contains("<html lang=\"en\">"));
+        view.frame.look.theme = Theme::Dark;
+        assert!(view.render().unwrap().contains("<html lang=\"en\" data-theme=\"dark\">"));
+    }
+
+    #[test]
+    fn every_script_and_style_of_a_page_has_the_nonce_and_no_element_has_a_style() {
+        let mut view = workspace("2");
+        view.frame.look.edge = Some(42);
+        let html = view.render().unwrap();
+        for tag in ["<script", "<style"] {
+            assert!(
+                html.match_indices(tag).all(|(at, _)| html[at..]
+                    .split('>')
+                    .next()
+                    .unwrap()
+                    .contains("nonce=\"n0nce\""))
+            );
+        }
+        assert!(html.contains("--lesson: 42%"));
+        assert!(!html.contains(" style=") && !html.contains(" onclick="));
+    }
+
+    #[test]
+    fn a_lesson_can_be_read_and_started_without_a_script() {
+        let html = workspace("2").render().unwrap();
+        assert!(html.contains("<h1 id=\"heading\" tabindex=\"-1\">Try &#60;it&#62;</h1><p>text</p>"));
+        assert!(html.contains("<form method=\"post\" action=\"start\""));
+        assert!(html.contains("href=\"1\" data-page=\"1\""));
+        assert!(html.contains("step 2 of 2"));
+    }
+
+    #[test]
+    fn a_fatal_lack_replaces_the_start_on_every_page() {
+        let mut view = workspace("2");
+        view.lacks = vec![LackView { says: "It needs Kubernetes.".into(), fatal: true }];
+        let html = view.render().unwrap();
+        assert!(!html.contains("action=\"start\""));
+        assert!(html.contains("It needs Kubernetes."));
+        assert!(html.contains("\"playable\":false"));
+    }
+
+    #[test]
+    fn a_lack_that_is_not_fatal_is_said_on_the_first_page_only() {
+        let mut view = workspace("2");
+        view.lacks = vec![LackView { says: "It opens an editor.".into(), fatal: false }];
+        assert!(!view.render().unwrap().contains("It opens an editor."));
+        view.back = None;
+        assert!(view.render().unwrap().contains("It opens an editor."));
+    }
+
+    #[test]
+    fn boot_data_cannot_end_its_script_element() {
+        let mut view = workspace("1");
+        view.session = Some(serde_json::json!({ "id": "</script><script>" }));
+        assert!(!view.boot().contains('<'));
+    }
+
+    #[test]
+    fn the_last_page_hoists_the_flag_when_every_check_has_passed() {
+        let mut view = workspace("finish");
+        assert!(view.render().unwrap().contains("2 steps, 1 of 2 checks passed."));
+        view.steps.iter_mut().for_each(|step| step.passed = true);
+        let html = view.render().unwrap();
+        assert!(html.contains("PID is hoisted") && html.contains("2 steps, every check passed."));
+    }
+
+    #[test]
+    fn a_caret_stands_under_the_word_also_behind_tabs() {
+        assert_eq!(diagnostic(12).caret("\t\"verify\": \"verfy.sh\","), Some("\t          ^^^^^^^^^^".into()));
+        assert_eq!(diagnostic(0).caret("x"), None);
+        assert_eq!(diagnostic(12).place(), "pid/index.json:21:12");
+        assert_eq!(diagnostic(0).place(), "pid/index.json:21");
+    }
+
+    #[test]
+    fn a_broken_lesson_shows_the_line_and_counts_what_is_wrong() {
+        let warning = DiagnosticView { level: LevelView::Warning, ..diagnostic(0) };
+        let view = BrokenView {
+            frame: frame(),
+            course_title: "Eight namespaces".into(),
+            title: "pid".into(),
+            command: None,
+            diagnostics: vec![diagnostic(12), warning.clone(), warning],
+        };
+        let html = view.render().unwrap();
+        assert!(html.contains("one error, 2 warnings"));
+        assert!(html.contains("<span data-n=\"21\" class=\"at\">"));
+    }
+
+    #[test]
+    fn the_first_lesson_is_one_that_can_be_played() {
+        let row = |title: &str, state| LessonRow {
+            href: format!("c/{title}"),
+            title: title.into(),
+            description: String::new(),
+            namespace: None,
+            difficulty: Some("beginner".into()),
+            time: Some("15 minutes".into()),
+            state,
+            lacks: Vec::new(),
+        };
+        let course = CourseView {
+            slug: "c".into(),
+            title: "Course".into(),
+            description: String::new(),
+            lessons: vec![row("broken", LessonState::Broken), row("fine", LessonState::New)],
+            diagnostics: Vec::new(),
+        };
+        let html = CatalogueView { frame: frame(), resume: None, courses: vec![course] }.render().unwrap();
+        assert!(html.contains("href=\"/quay/c/fine\">Start the first lesson"));
+        assert!(html.contains("15 min<") && html.contains("Beginner"));
+    }
+}

@@ -102,6 +102,12 @@ static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     builder
 });
 
+/// How Killercoda writes the address of a port.
+const PORT_START: &str = "{{TRAFFIC_";
+
+/// What follows in it, `HOST1_8080`; a text that never closes its braces is not searched to its end for each.
+const PORT_BYTES_MAX: usize = 40;
+
 /// What the text around it decides.
 pub trait Surroundings {
     /// The address of a picture, or what is wrong with it in words for its place.
@@ -233,7 +239,7 @@ impl<S: Surroundings> Fitting<'_, S> {
         }
         self.link_depth += 1;
         match attribute(tag, "href").as_deref() {
-            Some(href) if let Some(port) = port_address(&decode_braces(href)) => {
+            Some(href) if let Some(port) = port_within(&decode_braces(href)) => {
                 let lack = port_lack(port.port);
                 self.surroundings.lacks(&lack);
                 self.out.push_str(&markup::lack_start(&lack));
@@ -280,44 +286,34 @@ impl<S: Surroundings> Fitting<'_, S> {
         self.out.push_str(&format!("{start}{}{}", level.clamp(2, 6), &tag[start.len() + 1..]));
     }
 
-    /// Text, in escaped form: ports are explained, addresses linked, tokens replaced.
+    /// Text, in escaped form: tokens are replaced, ports explained, addresses linked. One pass, whatever stands there.
     fn text(&mut self, text: &str) {
+        let starts_special = |letter: char| letter == '{' || letter == 'h' || self.token.starts_with(letter);
         let mut rest = text;
-        while let Some(found) = self.next_special(rest) {
-            self.out.push_str(&rest[..found.start]);
-            rest = &rest[found.start..];
-            let taken = self.special(rest, found.kind);
-            rest = &rest[taken..];
+        while let Some(start) = rest.find(starts_special) {
+            let (before, special) = rest.split_at(start);
+            self.out.push_str(before);
+            let taken = self.special(special).unwrap_or_else(|| {
+                self.out.push_str(&special[..1]);
+                1
+            });
+            rest = &special[taken..];
         }
         self.out.push_str(rest);
     }
 
-    fn next_special(&self, text: &str) -> Option<Special> {
-        let literal = self.code_depth > 0;
-        let at = |needle: &str, kind| text.find(needle).map(|start| Special { start, kind });
-        let token = at(self.token, Kind::Token);
-        let port = at("{{TRAFFIC_", Kind::Port);
-        let linkable = !literal && self.link_depth == 0;
-        let address = ["https://", "http://"]
-            .iter()
-            .filter(|_| linkable)
-            .filter_map(|scheme| at(scheme, Kind::Address))
-            .min_by_key(|found| found.start);
-        [token, port, address].into_iter().flatten().min_by_key(|found| found.start)
-    }
-
     /// Writes the special thing that `text` starts with, and says how many bytes it took.
-    fn special(&mut self, text: &str, kind: Kind) -> usize {
-        let taken = match kind {
-            Kind::Token => self.token_at(text),
-            Kind::Port => self.port_at(text),
-            Kind::Address => self.address_at(text),
-        };
-        taken.unwrap_or_else(|| {
-            let first = text.chars().next().map_or(0, char::len_utf8);
-            self.out.push_str(&text[..first]);
-            first
-        })
+    fn special(&mut self, text: &str) -> Option<usize> {
+        let linkable = self.code_depth == 0 && self.link_depth == 0;
+        if text.starts_with(self.token) {
+            self.token_at(text)
+        } else if text.starts_with(PORT_START) {
+            self.port_at(text)
+        } else if linkable && (text.starts_with("https://") || text.starts_with("http://")) {
+            self.address_at(text)
+        } else {
+            None
+        }
     }
 
     fn token_at(&mut self, text: &str) -> Option<usize> {
@@ -346,18 +342,6 @@ impl<S: Surroundings> Fitting<'_, S> {
     }
 }
 
-struct Special {
-    start: usize,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Token,
-    Port,
-    Address,
-}
-
 /// The length of the address that escaped text starts with, as GitHub finds it: without closing punctuation.
 fn bare_address(text: &str) -> Option<usize> {
     let end =
@@ -384,8 +368,8 @@ struct Port {
 }
 
 fn port_address(text: &str) -> Option<Port> {
-    let inside = text.strip_prefix("{{TRAFFIC_")?;
-    let end = inside.find("}}")?;
+    let inside = text.strip_prefix(PORT_START)?;
+    let end = inside.as_bytes().windows(2).take(PORT_BYTES_MAX).position(|pair| pair == b"}}")?;
     let after = &inside[end + 2..];
     let path = match after.starts_with(['/', ':', '?']) {
         true => after.find(|letter: char| letter.is_whitespace() || "<>\"'`)]".contains(letter)).unwrap_or(after.len()),
@@ -393,6 +377,11 @@ fn port_address(text: &str) -> Option<Port> {
     };
     let port = inside[..end].rsplit('_').next().and_then(|port| port.parse().ok());
     Some(Port { port, bytes: text.len() - after.len() + path })
+}
+
+/// The port that an address leads to, as the whole of it or as a part of its host name.
+fn port_within(href: &str) -> Option<Port> {
+    port_address(&href[href.find(PORT_START)?..])
 }
 
 fn port_name(port: Option<u16>) -> String {

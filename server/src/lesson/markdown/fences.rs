@@ -10,8 +10,15 @@ use std::ops::RangeInclusive;
 
 use crate::lesson::actions::{self, Directive, Found};
 
-/// Blocks of one text that are taken out; a text of the largest allowed size could hold 100,000.
+/// Blocks of one text that are taken out; four times as many as may have a button.
 const BLOCKS_MAX: usize = 2000;
+
+/// Quotes and lists that begin in one line. Readers of Markdown take time in the square of this; nobody writes more
+/// than three.
+const MARKS_MAX: usize = 16;
+
+/// Columns before the text of a line, outside code; the same for lists that nest line by line.
+const INDENT_MAX: usize = 200;
 
 /// Lists within lists that are followed for their indentation.
 const LISTS_MAX: usize = 32;
@@ -23,6 +30,8 @@ pub struct Prepared {
     pub markdown: String,
     /// For each line of `markdown`, the line of the author's text that it came from.
     pub lines: Vec<u32>,
+    /// Where each line of `markdown` starts.
+    pub starts: Vec<usize>,
     pub blocks: Vec<Block>,
     pub remarks: Vec<Remark>,
 }
@@ -73,6 +82,7 @@ pub fn prepare(text: &str, token: &str) -> Prepared {
         prepared: Prepared {
             markdown: String::with_capacity(text.len()),
             lines: Vec::new(),
+            starts: Vec::new(),
             blocks: Vec::new(),
             remarks: Vec::new(),
         },
@@ -105,6 +115,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn line(&mut self, line: &'a str) {
+        let prefix = Prefix::read(line);
+        if prefix.marks > MARKS_MAX || prefix.indent > INDENT_MAX {
+            return self.put(&line[prefix.bytes..]);
+        }
         let has_room = self.prepared.blocks.len() < BLOCKS_MAX;
         if let Some(opening) = Opening::read(line).filter(|_| has_room) {
             self.fence(line, opening);
@@ -245,25 +259,31 @@ impl<'a> Scanner<'a> {
     fn editor_block(&mut self, first: &'a str, tag: &'a str) {
         let number = self.next as u32;
         let indent = first.len() - first.trim_start().len();
-        let mut html = first.trim_start()[tag.len()..].to_owned();
-        while find_ignoring_case(&html, "</pre>").is_none() {
-            let Some(line) = self.take() else {
-                self.remark(number, "this <pre> is never closed".into(), Some("write </pre>".into()));
-                break;
-            };
-            html.push('\n');
-            html.push_str(line);
-        }
-        let end = find_ignoring_case(&html, "</pre>").unwrap_or(html.len());
-        let rest = html.get(end + "</pre>".len()..).unwrap_or_default().to_owned();
+        let mut text = String::new();
+        let mut line = &first.trim_start()[tag.len()..];
+        let rest = loop {
+            if let Some(end) = find_ignoring_case(line, "</pre>") {
+                text.push_str(&line[..end]);
+                break &line[end + "</pre>".len()..];
+            }
+            text.push_str(line);
+            text.push('\n');
+            match self.take() {
+                Some(next) => line = next,
+                None => {
+                    self.remark(number, "this <pre> is never closed".into(), Some("write </pre>".into()));
+                    break "";
+                }
+            }
+        };
         let block = Block::File {
             name: attribute(tag, "data-filename").unwrap_or_default(),
             target: attribute(tag, "data-target").unwrap_or_default(),
-            text: decode_entities(html[..end].trim_matches('\n')),
+            text: decode_entities(text.trim_matches('\n')),
         };
         let prefix = " ".repeat(self.lists.last().copied().filter(|&column| column <= indent).unwrap_or(0));
         self.stand_in(&prefix, block);
-        self.trailing(&prefix, &rest);
+        self.trailing(&prefix, rest);
     }
 
     /// `>>Q1: question<<`, and the lines of answers below it.
@@ -361,6 +381,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn put(&mut self, line: &str) {
+        self.prepared.starts.push(self.prepared.markdown.len());
         self.prepared.markdown.push_str(line);
         self.prepared.markdown.push('\n');
         self.prepared.lines.push(self.next as u32);
@@ -407,7 +428,7 @@ struct Closing<'a> {
 
 impl<'a> Opening<'a> {
     fn read(line: &'a str) -> Option<Self> {
-        let Prefix { bytes, quotes, indent } = Prefix::read(line);
+        let Prefix { bytes, quotes, indent, .. } = Prefix::read(line);
         let (prefix, fence) = line.split_at(bytes);
         let mark = fence.chars().next().filter(|mark| "`~".contains(*mark))?;
         let length = run_length(fence, mark);
@@ -490,13 +511,15 @@ impl<'a> Opening<'a> {
 struct Prefix {
     bytes: usize,
     quotes: usize,
+    /// Quote marks and list marks.
+    marks: usize,
     /// Columns since the last quote mark.
     indent: usize,
 }
 
 impl Prefix {
     fn read(line: &str) -> Self {
-        let mut prefix = Self { bytes: 0, quotes: 0, indent: 0 };
+        let mut prefix = Self { bytes: 0, quotes: 0, marks: 0, indent: 0 };
         loop {
             let rest = &line[prefix.bytes..];
             let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
@@ -505,9 +528,11 @@ impl Prefix {
             let rest = &rest[blank..];
             if rest.starts_with('>') {
                 prefix.quotes += 1;
+                prefix.marks += 1;
                 prefix.indent = 0;
                 prefix.bytes += if rest.starts_with("> ") { 2 } else { 1 };
             } else if let Some(width) = list_mark(rest) {
+                prefix.marks += 1;
                 prefix.indent += width;
                 prefix.bytes += width;
             } else {

@@ -8,6 +8,7 @@
 //! It opens no file: pictures are resolved by the caller. What runs when a button is pressed is the page's business.
 
 mod clean;
+mod depth;
 mod fences;
 pub mod markup;
 
@@ -18,13 +19,17 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::ops::Range;
 
+use self::depth::Depth;
 use self::fences::{Block, CodeBlock, Prepared};
 use super::actions::{self, Directive};
-use super::diagnostic::SourceText;
+use super::diagnostic::{DIAGNOSTICS_MAX, SourceText};
 use super::model::{Action, ActionVerb, Diagnostic, Lack};
 
-/// Buttons on one page; the fullest public page has 140.
+/// Buttons on one page; the fullest of the public scenarios that the loader was tried on has 185 on all its pages.
 pub const ACTIONS_MAX: usize = 500;
+
+/// Kinds of things said to be missing on one page.
+const LACKS_MAX: usize = 50;
 
 /// The address of the machine in its own network, for Katacoda's `[[HOST_IP]]`.
 const HOST_ADDRESS: &str = "172.30.1.2";
@@ -104,8 +109,8 @@ fn katacoda_address(text: &str) -> Option<(usize, u16)> {
         .iter()
         .find(|name| text.starts_with(**name))?;
     let rest = &text[subdomain.len()..];
-    let (port, rest) = rest.split_once("-[[KATACODA_")?;
-    let (_, rest) = rest.split_once("]]")?;
+    let (port, rest) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit())?);
+    let rest = ["-[[KATACODA_HOST]]", "-[[KATACODA_DOMAIN]]"].iter().find_map(|host| rest.strip_prefix(host))?;
     let rest = rest.strip_prefix(".environments.katacoda.com").unwrap_or(rest);
     Some((text.len() - rest.len(), port.parse().ok()?))
 }
@@ -149,6 +154,7 @@ impl<'a> Page<'a> {
     fn take_out(&mut self, events: Events<'a>) -> Vec<Event<'a>> {
         let mut kept = Vec::with_capacity(events.len());
         let mut context = Context::default();
+        let mut depth = Depth::default();
         let mut events = events.into_iter().peekable();
         while let Some((event, range)) = events.next() {
             context.follow(&event);
@@ -186,6 +192,14 @@ impl<'a> Page<'a> {
                         id: CowStr::from(""),
                     }));
                 }
+                Event::Html(html) | Event::InlineHtml(html) if !depth.allows(&html) => {
+                    self.warn(
+                        self.line_of(range.start),
+                        "HTML is nested too deeply: the rest is shown as text".into(),
+                        None,
+                    );
+                    kept.push(Event::Text(html));
+                }
                 Event::Start(Tag::BlockQuote(Some(kind))) => kept.push(Event::Html(alert(kind).into())),
                 Event::TaskListMarker(done) => kept.push(Event::InlineHtml(task(done).into())),
                 event => kept.push(event),
@@ -214,7 +228,7 @@ impl<'a> Page<'a> {
     }
 
     fn fenced(&mut self, block: &CodeBlock) -> String {
-        let text = fill_blank(&block.text);
+        let text = block.text.trim_end_matches('\n').to_owned();
         let code = markup::code(&text, &block.highlighted);
         let plain = |language: &str| markup::plain_block(language, &code);
         let Some(directive) = &block.directive else { return plain(&block.language) };
@@ -267,7 +281,7 @@ impl<'a> Page<'a> {
     fn as_written(&self, text: &str, range: &Range<usize>) -> String {
         let written = self.prepared.markdown.get(range.clone()).unwrap_or_default();
         if !written.contains('\n') {
-            return fill_blank(text);
+            return text.to_owned();
         }
         let marks = written.len() - written.trim_start_matches('`').len();
         let inside = written.get(marks..written.len().saturating_sub(marks)).unwrap_or(text);
@@ -276,7 +290,7 @@ impl<'a> Page<'a> {
             0 => line.trim_start(),
             _ => line.trim_start_matches(['>', ' ', '\t']),
         });
-        fill_blank(lines.collect::<Vec<_>>().join("\n").trim())
+        lines.collect::<Vec<_>>().join("\n").trim().to_owned()
     }
 
     /// What a directive comes to for this text.
@@ -320,15 +334,14 @@ impl<'a> Page<'a> {
 
     /// Katacoda's editor block: its code can be copied, if no more.
     fn file(&mut self, name: &str, target: &str, text: &str) -> String {
-        let text = fill_blank(text);
         if target.eq_ignore_ascii_case("clipboard") {
-            return self.copyable(&text);
+            return self.copyable(text);
         }
         let lack = editor_lack(name);
         self.lack(&lack);
         let name = if name.is_empty() { "a file" } else { name };
         let note = markup::lack(&lack, &format!("<code>{}</code>", markup::escape(name)));
-        format!("<p>{note}</p>{}", self.copyable(&text))
+        format!("<p>{note}</p>{}", self.copyable(text))
     }
 
     fn copyable(&mut self, text: &str) -> String {
@@ -352,7 +365,7 @@ impl<'a> Page<'a> {
     }
 
     fn lack(&mut self, lack: &Lack) {
-        if !self.rendered.lacks.contains(lack) {
+        if self.rendered.lacks.len() < LACKS_MAX && !self.rendered.lacks.contains(lack) {
             self.rendered.lacks.push(lack.clone());
         }
     }
@@ -366,14 +379,17 @@ impl<'a> Page<'a> {
     }
 
     fn warn(&mut self, line: u32, message: String, hint: Option<String>) {
+        if self.rendered.diagnostics.len() >= DIAGNOSTICS_MAX {
+            return;
+        }
         let place = if line == 0 { self.source.whole() } else { self.source.line(line) };
         self.rendered.diagnostics.push(Diagnostic::warning(place, message).maybe_hint(hint));
     }
 
     /// The author's line at an offset of the prepared text.
     fn line_of(&self, offset: usize) -> u32 {
-        let before = self.prepared.markdown.get(..offset).unwrap_or_default();
-        self.prepared.lines.get(before.matches('\n').count()).copied().unwrap_or(0)
+        let index = self.prepared.starts.partition_point(|&start| start <= offset);
+        self.prepared.lines.get(index.saturating_sub(1)).copied().unwrap_or(0)
     }
 
     /// A token that our markup will replace. The last letter ends the number.
@@ -453,12 +469,14 @@ fn directive_in(after: &str) -> Option<(Directive, String)> {
     Some((found.directive, after[spaces + found.bytes..].to_owned()))
 }
 
-/// A command that names a port's address of another service cannot be run as it stands.
+/// A command that names an address which only a larger installation could fill in.
 fn unfilled_address(text: &str) -> Option<Lack> {
-    let start = text.find("{{TRAFFIC_")?;
-    let inside = &text[start + "{{TRAFFIC_".len()..];
-    let port = inside[..inside.find("}}")?].rsplit('_').next().and_then(|port| port.parse().ok());
-    Some(clean::port_lack(port))
+    if text.contains("[[HOST2_") {
+        return Some(host_lack(2));
+    }
+    let (_, inside) = text.split_once("{{TRAFFIC_")?;
+    let (words, _) = inside.split_once("}}")?;
+    Some(clean::port_lack(words.rsplit('_').next().and_then(|port| port.parse().ok())))
 }
 
 fn editor_lack(file: &str) -> Lack {
@@ -473,14 +491,9 @@ fn editor_lack(file: &str) -> Lack {
 fn host_lack(host: u16) -> Lack {
     Lack {
         what: format!("host{host}"),
-        says: format!("there is one machine, and this would run on machine {host}."),
+        says: format!("there is one machine, and this is for machine {host}."),
         fatal: false,
     }
-}
-
-/// Nothing that HTML would change on its way to the terminal: a form feed or other control is kept, NUL never comes here.
-fn fill_blank(text: &str) -> String {
-    text.trim_end_matches('\n').to_owned()
 }
 
 fn alert(kind: BlockQuoteKind) -> String {

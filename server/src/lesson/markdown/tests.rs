@@ -1,1 +1,361 @@
+//! The renderer against one file for every rule, against attackers, and against noise.
 
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{Image, MissingImage, Rendered, markup, render};
+use crate::lesson::model::ActionVerb;
+use crate::lesson::source::decode;
+
+/// Pictures whose name holds `here` exist.
+fn image(source: &str) -> Image {
+    match source.contains("here") {
+        true => Ok(format!("file/{}", source.trim_start_matches("./"))),
+        false => Err(MissingImage { message: format!("the picture `{source}` does not exist"), hint: None }),
+    }
+}
+
+fn rendered(bytes: &[u8]) -> Rendered {
+    let (source, _) = decode("text.md".into(), bytes);
+    render(&source, 0, &mut image)
+}
+
+fn html(text: &str) -> String {
+    rendered(text.as_bytes()).html
+}
+
+fn describe(rendered: &Rendered) -> String {
+    let actions = rendered
+        .actions
+        .iter()
+        .enumerate()
+        .map(|(number, action)| format!("{number}: {:?} {:?}", action.verb, action.text));
+    let lacks = rendered.lacks.iter().map(|lack| format!("lacks {}", lack.what));
+    let diagnostics = rendered.diagnostics.iter().map(ToString::to_string);
+    let about: Vec<String> = actions.chain(lacks).chain(diagnostics).collect();
+    format!("{}\n-----\n{}", rendered.html.trim_end(), about.join("\n"))
+}
+
+#[test]
+fn every_rule_renders_as_its_snapshot_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/lessons/markdown");
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "md")) {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        insta::with_settings!({ snapshot_path => &folder, prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(name, describe(&rendered(&fs::read(file).unwrap())));
+        });
+    }
+}
+
+/// Ways in which others' pages were made to run what an author wrote.
+const ATTACKS: [&str; 44] = [
+    "<script>alert(1)</script>",
+    "<SCRIPT SRC=//x.example/x.js></SCRIPT>",
+    "<scr<script>ipt>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<img src=\"javascript:alert(1)\">",
+    "<img src=here.png onload=alert(1)>",
+    "<img src=\"here.png\" style=\"background:url(javascript:alert(1))\">",
+    "<img alt='\"><script>alert(1)</script>' src=gone.png>",
+    "![x](gone.png\" onerror=\"alert(1))",
+    "![\"><script>alert(1)</script>](gone.png)",
+    "![a](here.png \"x\\\" onload=\\\"alert(1)\")",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java&#10;script:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "[x](data:text/html,<script>alert(1)</script>)",
+    "[x](vbscript:msgbox(1))",
+    "<javascript:alert(1)>",
+    "<a href=\"javascript:alert(1)\">x</a>",
+    "<a href=\" javascript:alert(1)\">x</a>",
+    "<a href=https://example.com onclick=alert(1)>x</a>",
+    "<a href=\"https://example.com\" target=\"_self\" rel=\"opener\">x</a>",
+    "<svg onload=alert(1)><script>alert(1)</script></svg>",
+    "<svg><a xlink:href=\"javascript:alert(1)\">x</a></svg>",
+    "<math><mtext></mtext><script>alert(1)</script></math>",
+    "<math><mi><table><mglyph><style><img src=x onerror=alert(1)></style></mglyph></table></mi></math>",
+    "<iframe src=\"javascript:alert(1)\"></iframe>",
+    "<iframe srcdoc=\"<script>alert(1)</script>\"></iframe>",
+    "<object data=\"x.swf\"></object><embed src=\"x.swf\">",
+    "<form action=\"/api/sessions\" method=post><input type=submit value=x></form>",
+    "<button formaction=\"javascript:alert(1)\">x</button>",
+    "<button class=\"act-inline\" data-action=\"0\" data-do=\"run\"><code>rm -rf /</code></button>",
+    "<div class=\"act\" data-action=\"0\" data-do=\"run\"><pre><code>rm</code></pre></div>",
+    "<style>body{background:url(javascript:alert(1))}</style>",
+    "<div style=\"width:expression(alert(1))\">x</div>",
+    "<link rel=stylesheet href=//x.example/x.css><meta http-equiv=refresh content=\"0;url=javascript:alert(1)\"><base href=//x.example/>",
+    "<details ontoggle=alert(1) open>x</details>",
+    "<body onload=alert(1)>",
+    "<p id=\"workspace\" onmouseover=alert(1)>x</p>",
+    "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\"></noscript>",
+    "<template><script>alert(1)</script></template>",
+    "<!--><script>alert(1)</script>-->",
+    "`<script>alert(1)</script>`{{exec}}",
+    "```\"><script>alert(1)</script>\n</code></pre><script>alert(1)</script>\n```{{exec}}",
+];
+
+#[test]
+fn nothing_that_runs_survives() {
+    for attack in ATTACKS {
+        for text in [
+            attack.to_owned(),
+            format!("text {attack} text"),
+            format!("- {attack}\n"),
+            format!("> {attack}\n"),
+            format!("| {attack} |\n|---|\n"),
+            format!("<div>\n{attack}\n</div>"),
+            format!("<pre class=\"file\" data-filename='{attack}'>{attack}</pre>"),
+            format!(">>{attack}<<\n(*) {attack}\n"),
+        ] {
+            assert_harmless(&text);
+        }
+    }
+}
+
+/// Walks the tags of the output as a browser would and looks at every attribute.
+fn assert_harmless(text: &str) {
+    let html = html(text);
+    for tag in tags(&html) {
+        let name = tag.trim_start_matches('/').split([' ', '>']).next().unwrap_or_default();
+        let ours = tag.starts_with('/') || tag.contains(" type=\"button\"");
+        let harmful = [
+            "script", "style", "iframe", "object", "embed", "form", "input", "link", "meta", "base", "svg", "math",
+            "template", "body",
+        ];
+        assert!(!harmful.contains(&name), "{text}\n{html}");
+        assert!(name != "button" || ours, "{text}\n{html}");
+        for attribute in attributes(tag) {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            let value = markup::unescape(value.trim_matches('"')).to_lowercase();
+            assert!(
+                !name.starts_with("on") && !["style", "srcdoc", "formaction", "srcset"].contains(&name),
+                "{text}\n{html}"
+            );
+            assert!(
+                !["javascript:", "data:", "vbscript:"].iter().any(|scheme| value.trim_start().starts_with(scheme)),
+                "{text}\n{html}"
+            );
+            assert!(name != "id" || value.starts_with("lesson-"), "{text}\n{html}");
+        }
+    }
+}
+
+fn tags(html: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = html;
+    while let Some(start) = rest.find('<') {
+        let mut quoted = false;
+        let end = rest[start..].find(|letter| {
+            quoted ^= letter == '"';
+            letter == '>' && !quoted
+        });
+        let end = start + end.expect("every tag is closed");
+        found.push(&rest[start + 1..end]);
+        rest = &rest[end..];
+    }
+    found
+}
+
+fn attributes(tag: &str) -> Vec<&str> {
+    let mut quoted = false;
+    let parts = tag.split(move |letter| {
+        quoted ^= letter == '"';
+        letter == ' ' && !quoted
+    });
+    parts.skip(1).filter(|part| !part.is_empty()).collect()
+}
+
+#[test]
+fn an_authors_button_is_not_one_of_ours() {
+    let rendered = rendered(b"<button data-action=\"0\" data-do=\"run\">x</button> `ls`{{exec}}");
+    assert_eq!(rendered.html.matches("data-action").count(), 1);
+    assert_eq!(rendered.actions.len(), 1);
+}
+
+#[test]
+fn the_texts_of_many_actions_stay_with_their_numbers() {
+    let text: String = (0..600).map(|number| format!("`echo {number}`{{{{exec}}}}\n\n")).collect();
+    let rendered = rendered(text.as_bytes());
+    assert_eq!(rendered.actions.len(), super::ACTIONS_MAX);
+    assert_eq!(rendered.diagnostics.len(), 600 - super::ACTIONS_MAX);
+    for (number, action) in rendered.actions.iter().enumerate() {
+        assert_eq!(action.text, format!("echo {number}"));
+    }
+}
+
+const SLOW_BYTES: usize = 60_000;
+
+/// Unoptimised, and on a busy machine. What is quadratic takes far longer.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// Texts in which a careless reader would look at everything for each thing.
+#[test]
+fn what_is_made_to_be_slow_is_not() {
+    let pieces = [
+        "> ",
+        "- ",
+        "<div>",
+        "[",
+        "`",
+        "```{{exec}}\n",
+        "{{TRAFFIC_",
+        "[[HOST_SUBDOMAIN]]-",
+        "`a`{{",
+        "`a`{{exex}} ",
+        "http://a.b ",
+        "<pre class=\"file\" data-filename=\"a\">\n",
+        "<!-- ",
+        "<details>\n",
+        "![a](b.png)\n",
+        "`a` {{TRAFFIC_HOST1_80}} ",
+        "# a\n",
+        "| a ",
+        "<a ",
+        "&lt;",
+        "*a ",
+        "1. a\n   ",
+        "1. ",
+        "+ ",
+        "**a ",
+        "~~a _b ",
+        "<b>",
+        "<b><p>",
+        "<table>",
+        "<a><b>",
+        "<svg>",
+        "<i>*",
+        "<li>",
+        "<p>",
+        "<font>",
+        "[a](",
+        "![",
+        "[^1]",
+        "<div></x>",
+    ];
+    let nested: String = (0..300).map(|level| format!("{}- a\n", "  ".repeat(level))).collect();
+    let repeated = pieces.iter().map(|piece| piece.repeat(SLOW_BYTES / piece.len()));
+    for text in repeated.chain([nested]) {
+        let started = Instant::now();
+        html(&text);
+        let start: String = text.chars().take(40).collect();
+        assert!(started.elapsed() < SLOW, "{start:?} took {:?}", started.elapsed());
+    }
+}
+
+/// The text content of the `<code>` of action `number`.
+fn code_of(html: &str, number: usize) -> String {
+    let from = html.find(&format!("data-action=\"{number}\"")).expect("the action is on the page");
+    let start = from + html[from..].find("<code>").unwrap() + "<code>".len();
+    let end = start + html[start..].find("</code>").unwrap();
+    markup::unescape(&html[start..end].replace("<mark>", "").replace("</mark>", ""))
+}
+
+/// What lessons are made of, in any order.
+fn noise() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "```",
+        "````",
+        "~~~",
+        "`",
+        "``",
+        "{{exec}}",
+        "{{copy}}",
+        "{{execute T2}}",
+        "{{",
+        "}}",
+        "\n",
+        "\n\n",
+        "    ",
+        "  ",
+        "- ",
+        "1. ",
+        "> ",
+        "# ",
+        "#",
+        "<br>",
+        "<details>",
+        "<summary>",
+        "</summary>",
+        "</details>",
+        "<pre>",
+        "</pre>",
+        "<pre class=\"file\" data-filename=\"a\">",
+        "<!--",
+        "-->",
+        "<",
+        ">",
+        "&lt;",
+        "&",
+        "\"",
+        "| a |",
+        "|---|",
+        "[x](",
+        ")",
+        "![",
+        "](here.png)",
+        "{{TRAFFIC_HOST1_80}}",
+        "[[HOST_SUBDOMAIN]]-80-[[KATACODA_HOST]]",
+        ">>Q: x<<",
+        "(*) a",
+        "\t",
+        "é",
+        "日",
+        "😀",
+        "http://example.com/",
+        "word",
+        "*",
+        "_",
+        "~~",
+        "[^1]",
+        "[^1]: ",
+        "---",
+        "\r\n",
+        "\0",
+        "{2,3}",
+        "yaml",
+        "<a href=\"#x\">",
+        "</a>",
+        "<h1>",
+        "<img src=",
+    ]);
+    prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_renderer_panic_or_dangerous(text in prop_oneof![noise(), any::<String>()]) {
+        assert_harmless(&text);
+    }
+
+    #[test]
+    fn every_action_on_a_page_is_what_its_code_says(text in noise()) {
+        let rendered = rendered(text.as_bytes());
+        for (number, action) in rendered.actions.iter().enumerate() {
+            if rendered.html.contains(&format!("data-action=\"{number}\"")) {
+                prop_assert_eq!(code_of(&rendered.html, number), action.text.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_block_reaches_the_page_byte_for_byte(lines in prop::collection::vec("[^`~\r\n\0\u{feff}]{0,40}", 1..6)) {
+        let text = lines.join("\n");
+        let rendered = rendered(format!("Text\n\n```\n{text}\n```{{{{exec}}}}\n").as_bytes());
+        let expected = text.trim_end_matches('\n');
+        if !text.contains("{{TRAFFIC_") {
+            prop_assert_eq!(rendered.actions.len(), 1);
+            let runs = matches!(rendered.actions[0].verb, ActionVerb::Run { .. });
+            prop_assert!(runs);
+            prop_assert_eq!(&rendered.actions[0].text, expected);
+            prop_assert_eq!(code_of(&rendered.html, 0), expected);
+        }
+    }
+}

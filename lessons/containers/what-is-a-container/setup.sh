@@ -1,0 +1,3 @@
+#!/bin/bash
+# Where the lesson's answers are written.
+mkdir -p /root/answers

@@ -1,0 +1,257 @@
+//! The tree of one sandbox, decided as plain data: which directories, whose, and what is written.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::Layout;
+use crate::spec::Limits;
+
+/// Processes that verify scripts may have: enough for pipes and loops.
+const CHECK_PIDS_MAX: u64 = 64;
+/// Memory that verify scripts may use: python and jq, not a build.
+const CHECK_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Levels and groups a learner may nest below their own on v2: a lesson makes a handful.
+const DESCENDANTS_MAX: u64 = 256;
+/// The period of the CPU quota: the kernel's own default.
+const CPU_PERIOD_US: u64 = 100_000;
+/// Controllers that a payload's own subgroups get on v2.
+const DELEGATED: [&str; 4] = ["cpu", "memory", "pids", "io"];
+
+/// The four groups of a sandbox (see the module's picture).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Member {
+    Shim,
+    Check,
+    Init,
+    /// Only the launcher, and only until it has made the cgroup namespace.
+    Payload,
+}
+
+impl Member {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Shim => "shim",
+            Self::Check => "check",
+            Self::Payload => "payload",
+            Self::Init => "payload/init",
+        }
+    }
+}
+
+/// Whose a directory and its join files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// One directory to make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    pub path: PathBuf,
+    pub owner: Owner,
+    /// Files of it that are handed to `owner` with mode 0664; the limits stay root's.
+    pub joins: Vec<String>,
+}
+
+/// One value to write, after all directories are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    pub file: PathBuf,
+    pub value: String,
+    /// Kernels differ here (swap accounting off, no io controller): a file that is not there is no error.
+    pub optional: bool,
+}
+
+/// Everything about the cgroups of one sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub directories: Vec<Directory>,
+    pub settings: Vec<Setting>,
+    /// Settings for when PID 1 is in `init` and the launcher has left `payload`.
+    pub late: Vec<Setting>,
+    /// The v1 directories of the sandbox, one a hierarchy.
+    pub v1: Vec<PathBuf>,
+    /// The v2 directory of the sandbox.
+    pub v2: Option<PathBuf>,
+}
+
+/// Ids that own parts of the tree.
+#[derive(Debug, Clone, Copy)]
+pub struct Owners {
+    /// The shim's id.
+    pub owner: u32,
+    /// The sandbox's root, as the host sees it.
+    pub root: u32,
+}
+
+impl Plan {
+    /// `parent` is relative to each hierarchy's mount, `quayside/ID` below it is `name`.
+    pub fn new(layout: &Layout, parent: &Path, name: &str, owners: Owners, limits: &Limits) -> Self {
+        let mut plan =
+            Self { directories: Vec::new(), settings: Vec::new(), late: Vec::new(), v1: Vec::new(), v2: None };
+        for v1 in &layout.v1 {
+            plan.add_v1(v1.controllers.as_slice(), &v1.mount.join(parent), name, owners, limits);
+        }
+        if let Some(v2) = &layout.v2 {
+            plan.add_v2(v2.controllers.as_slice(), &v2.mount.join(parent), name, owners, limits);
+        }
+        plan
+    }
+
+    /// Files into each of which a process writes `0` to enter `member` on v1 (cgroups(7): `tasks`).
+    /// By itself, and while it still has an id that may: v1 compares ids when another moves it.
+    pub fn v1_joins(&self, member: Member) -> impl Iterator<Item = PathBuf> {
+        self.v1.iter().map(move |top| top.join(member.path()).join("tasks"))
+    }
+
+    /// The v2 directory that a process of `member` starts in.
+    pub fn v2_join(&self, member: Member) -> Option<PathBuf> {
+        self.v2.as_ref().map(|top| top.join(member.path()))
+    }
+
+    fn add_tree(&mut self, top: &Path, owners: Owners, joins: &[&str]) {
+        let owner = Owner { uid: owners.owner, gid: owners.owner };
+        let inside = Owner { uid: owners.root, gid: owners.owner };
+        for (path, whose) in
+            [("", owner), ("shim", owner), ("check", owner), ("payload", inside), ("payload/init", inside)]
+        {
+            let path = if path.is_empty() { top.to_path_buf() } else { top.join(path) };
+            self.directories.push(Directory {
+                path,
+                owner: whose,
+                joins: joins.iter().map(|join| join.to_string()).collect(),
+            });
+        }
+    }
+
+    fn add_v1(&mut self, controllers: &[String], parent: &Path, name: &str, owners: Owners, limits: &Limits) {
+        let top = parent.join("quayside").join(name);
+        self.add_tree(&top, owners, &["cgroup.procs", "tasks"]);
+        let has = |name: &str| controllers.iter().any(|controller| controller == name);
+        if has("cpuset") {
+            // A new cpuset is empty, and nothing can enter an empty one (cpuset(7)).
+            for group in ["..", "", "shim", "check", "payload", "payload/init"] {
+                for file in ["cpuset.cpus", "cpuset.mems"] {
+                    let group = if group == ".." { parent.join("quayside") } else { top.join(group) };
+                    self.settings.push(Setting {
+                        file: group.join(file),
+                        value: COPY_FROM_PARENT.into(),
+                        optional: true,
+                    });
+                }
+            }
+        }
+        if has("memory") {
+            self.set_v1_memory(&top.join("payload"), limits.memory_max_bytes);
+            self.set_v1_memory(&top.join("check"), CHECK_MEMORY_MAX_BYTES);
+        }
+        if has("pids") {
+            self.set(top.join("payload/pids.max"), limits.pids_max);
+            self.set(top.join("check/pids.max"), CHECK_PIDS_MAX);
+        }
+        if has("cpu") {
+            let quota = limits.cpu_max_millis * CPU_PERIOD_US / 1000;
+            self.set_optional(top.join("payload/cpu.cfs_quota_us"), quota);
+            // cpu.shares is 1024 where cpu.weight is 100.
+            self.set_optional(top.join("payload/cpu.shares"), (limits.cpu_weight * 1024 / 100).max(2));
+        }
+        self.v1.push(top);
+    }
+
+    fn add_v2(&mut self, controllers: &[String], parent: &Path, name: &str, owners: Owners, limits: &Limits) {
+        let quayside = parent.join("quayside");
+        let top = quayside.join(name);
+        self.add_tree(&top, owners, &["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"]);
+        let has = |name: &str| controllers.iter().any(|controller| controller == name);
+        let wanted: Vec<String> = DELEGATED.iter().filter(|name| has(name)).map(|name| format!("+{name}")).collect();
+        if !wanted.is_empty() {
+            for group in [&quayside, &top] {
+                self.settings.push(Setting {
+                    file: group.join("cgroup.subtree_control"),
+                    value: wanted.join(" "),
+                    optional: false,
+                });
+            }
+            self.late.push(Setting {
+                file: top.join("payload/cgroup.subtree_control"),
+                value: wanted.join(" "),
+                optional: false,
+            });
+        }
+        if has("memory") {
+            for (group, max) in [("payload", limits.memory_max_bytes), ("check", CHECK_MEMORY_MAX_BYTES)] {
+                self.set(top.join(group).join("memory.max"), max);
+                self.set_optional(top.join(group).join("memory.swap.max"), 0);
+            }
+        }
+        if has("pids") {
+            self.set(top.join("payload/pids.max"), limits.pids_max);
+            self.set(top.join("check/pids.max"), CHECK_PIDS_MAX);
+        }
+        if has("cpu") {
+            let quota = limits.cpu_max_millis * CPU_PERIOD_US / 1000;
+            let value = format!("{quota} {CPU_PERIOD_US}");
+            self.settings.push(Setting { file: top.join("payload/cpu.max"), value, optional: true });
+            self.set_optional(top.join("payload/cpu.weight"), limits.cpu_weight);
+        }
+        self.set_optional(top.join("payload/cgroup.max.descendants"), DESCENDANTS_MAX);
+        self.v2 = Some(top);
+    }
+
+    fn set_v1_memory(&mut self, group: &Path, max: u64) {
+        self.set(group.join("memory.limit_in_bytes"), max);
+        // With swap: the same number, so none. Absent where swap accounting is off.
+        self.set_optional(group.join("memory.memsw.limit_in_bytes"), max);
+    }
+
+    fn set(&mut self, file: PathBuf, value: u64) {
+        self.settings.push(Setting { file, value: value.to_string(), optional: false });
+    }
+
+    fn set_optional(&mut self, file: PathBuf, value: u64) {
+        self.settings.push(Setting { file, value: value.to_string(), optional: true });
+    }
+}
+
+/// A setting's value that stands for the same file one directory up (cpusets start empty).
+pub const COPY_FROM_PARENT: &str = "(as above)";
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::{V1, V2};
+    use super::*;
+
+    fn plan(layout: &Layout) -> Plan {
+        Plan::new(layout, Path::new(""), "ID", Owners { owner: 900, root: 1000 }, &Limits::default())
+    }
+
+    #[test]
+    fn on_v2_the_payloads_controllers_are_enabled_late() {
+        let v2 = V2 {
+            mount: "/cg".into(),
+            controllers: ["cpu", "memory", "pids"].map(String::from).to_vec(),
+            own: PathBuf::new(),
+        };
+        let plan = plan(&Layout { v1: Vec::new(), v2: Some(v2) });
+        let late: Vec<_> = plan.late.iter().map(|setting| (setting.file.to_str().unwrap(), &*setting.value)).collect();
+        assert_eq!(late, [("/cg/quayside/ID/payload/cgroup.subtree_control", "+cpu +memory +pids")]);
+        assert!(plan.settings.iter().all(|setting| !setting.file.ends_with("payload/cgroup.subtree_control")));
+        assert_eq!(plan.v2_join(Member::Init).unwrap(), Path::new("/cg/quayside/ID/payload/init"));
+    }
+
+    #[test]
+    fn limits_stay_roots_and_only_the_join_files_are_handed_over() {
+        let v1 = V1 { controllers: vec!["memory".into()], mount: "/m".into() };
+        let plan = plan(&Layout { v1: vec![v1], v2: None });
+        for directory in &plan.directories {
+            assert_eq!(directory.joins, ["cgroup.procs", "tasks"]);
+        }
+        let payload = plan.directories.iter().find(|directory| directory.path.ends_with("payload")).unwrap();
+        assert_eq!(payload.owner, Owner { uid: 1000, gid: 900 });
+        let joins: Vec<_> = plan.v1_joins(Member::Check).collect();
+        assert_eq!(joins, [Path::new("/m/quayside/ID/check/tasks")]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Making a sandbox's cgroups, entering them, and removing them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting};
+
+/// How long the kernel may take to empty a group whose processes were killed: one in an
+/// uninterruptible sleep, a disk that is slow.
+const EMPTY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A step that failed, with the file it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {path}: {source}")]
+pub struct Error {
+    doing: &'static str,
+    path: String,
+    source: io::Error,
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.display().to_string();
+    move |source| Error { doing, path, source }
+}
+
+/// Makes the directories, hands over their join files and writes the limits.
+pub fn create(plan: &Plan) -> Result<(), Error> {
+    for directory in &plan.directories {
+        let path = &directory.path;
+        fs::create_dir_all(path).map_err(failed("cannot make the cgroup", path))?;
+    }
+    // Settings before owners: a v2 group's join files exist at once, but the controllers' files of a
+    // child only after its parent's subtree_control was written.
+    apply(&plan.settings)?;
+    for directory in &plan.directories {
+        let owner = directory.owner;
+        let path = &directory.path;
+        chown(path, Some(owner.uid), Some(owner.gid)).map_err(failed("cannot hand over the cgroup", path))?;
+        for join in &directory.joins {
+            let file = path.join(join);
+            chown(&file, Some(owner.uid), Some(owner.gid)).map_err(failed("cannot hand over", &file))?;
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).map_err(failed("cannot open up", &file))?;
+        }
+    }
+    Ok(())
+}
+
+/// What had to wait until PID 1 was in its place.
+pub fn finish(plan: &Plan) -> Result<(), Error> {
+    apply(&plan.late)
+}
+
+fn apply(settings: &[Setting]) -> Result<(), Error> {
+    for setting in settings {
+        let file = &setting.file;
+        let written =
+            if setting.value == COPY_FROM_PARENT { copy_from_parent(file) } else { write(file, &setting.value) };
+        match written {
+            Err(_) if setting.optional => {}
+            other => other.map_err(failed("cannot write", file))?,
+        }
+    }
+    Ok(())
+}
+
+/// Opens without O_CREAT: a missing file must be an error, not a file.
+fn write(file: &Path, value: &str) -> io::Result<()> {
+    use std::io::Write;
+    fs::OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())
+}
+
+fn copy_from_parent(file: &Path) -> io::Result<()> {
+    if !fs::read_to_string(file)?.trim().is_empty() {
+        return Ok(());
+    }
+    let (Some(name), Some(above)) = (file.file_name(), file.parent().and_then(Path::parent)) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    write(file, fs::read_to_string(above.join(name))?.trim())
+}
+
+/// Enters `member` on every v1 hierarchy: the calling process, which has one thread.
+pub fn enter_v1(plan: &Plan, member: Member) -> Result<(), Error> {
+    for file in plan.v1_joins(member) {
+        write(&file, "0").map_err(failed("cannot enter the cgroup by", &file))?;
+    }
+    Ok(())
+}
+
+/// Kills everything in the sandbox's groups and waits until they are empty, then removes them.
+/// Goes on past failures and returns all of them.
+pub fn destroy(plan: &Plan) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let deadline = Instant::now() + EMPTY_TIMEOUT;
+    for top in plan.v2.iter().chain(&plan.v1) {
+        if !top.exists() {
+            continue;
+        }
+        let _ = write(&top.join("cgroup.kill"), "1"); // v2 since 5.14; elsewhere the loop below does it
+        while let Err(error) = remove(top) {
+            if Instant::now() > deadline {
+                errors.push(failed("cannot remove the cgroup", top)(error));
+                break;
+            }
+            kill_all(top);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    errors
+}
+
+/// Removes a tree of cgroups, children first; a learner may have made more below.
+fn remove(top: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(top)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(top) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// SIGKILL to every process of a tree; frozen ones are thawed first, or they would wait for ever.
+fn kill_all(top: &Path) {
+    let _ = write(&top.join("freezer.state"), "THAWED");
+    let _ = write(&top.join("cgroup.freeze"), "0");
+    let pids = fs::read_to_string(top.join("cgroup.procs")).unwrap_or_default();
+    for pid in pids.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+    }
+    let Ok(entries) = fs::read_dir(top) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        kill_all(&entry.path());
+    }
+}
+
+/// Removes the `quayside` directories when no sandbox is left in them.
+pub fn sweep_parents(plan: &Plan) {
+    for top in plan.v2.iter().chain(&plan.v1) {
+        if let Some(parent) = top.parent() {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What a sandbox may do: policy as data, a reason on each entry.
+
+pub mod seccomp;
+pub mod devices;

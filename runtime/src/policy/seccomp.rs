@@ -1,0 +1,136 @@
+//! System calls that nothing in a sandbox may make.
+//!
+//! mount, clone and unshare are allowed: they are the subject. What is refused reaches parts of the
+//! kernel that no namespace divides, or that have been the way out of containers before.
+//! Two answers: EPERM, as an unprivileged process would get it; ENOSYS, as from a kernel without the
+//! call, where programs have another way then. What is newer than this table knows is ENOSYS too.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+
+/// A refused call, and why.
+pub struct Refused {
+    pub name: &'static str,
+    number: i64,
+    pub reason: &'static str,
+}
+
+const fn refuse(name: &'static str, number: i64, reason: &'static str) -> Refused {
+    Refused { name, number, reason }
+}
+
+/// Answered with EPERM.
+pub const NOT_PERMITTED: &[Refused] = &[
+    refuse("init_module", libc::SYS_init_module, "loads code into the one kernel that all share"),
+    refuse("finit_module", libc::SYS_finit_module, "loads code into the one kernel that all share"),
+    refuse("delete_module", libc::SYS_delete_module, "takes code out of the one kernel that all share"),
+    refuse("kexec_load", libc::SYS_kexec_load, "replaces the kernel"),
+    refuse("kexec_file_load", libc::SYS_kexec_file_load, "replaces the kernel"),
+    refuse("reboot", libc::SYS_reboot, "of the machine; a pid namespace's own is not needed here"),
+    refuse("bpf", libc::SYS_bpf, "programs inside the kernel; its verifier has let many out"),
+    refuse("perf_event_open", libc::SYS_perf_event_open, "counts what other sandboxes do; a long list of holes"),
+    refuse("open_by_handle_at", libc::SYS_open_by_handle_at, "opens files by inode number past every root directory"),
+    refuse("add_key", libc::SYS_add_key, "keyrings are not divided well by user namespaces"),
+    refuse("request_key", libc::SYS_request_key, "starts a helper program of the host"),
+    refuse("keyctl", libc::SYS_keyctl, "keyrings are not divided well by user namespaces"),
+    refuse("acct", libc::SYS_acct, "process accounting of the whole machine"),
+    refuse("swapon", libc::SYS_swapon, "the machine's memory"),
+    refuse("swapoff", libc::SYS_swapoff, "the machine's memory"),
+    refuse("quotactl", libc::SYS_quotactl, "quotas of file systems that are not the sandbox's"),
+    refuse("quotactl_fd", libc::SYS_quotactl_fd, "quotas of file systems that are not the sandbox's"),
+    refuse("syslog", libc::SYS_syslog, "the kernel's log tells of every sandbox"),
+    refuse("iopl", libc::SYS_iopl, "the machine's ports"),
+    refuse("ioperm", libc::SYS_ioperm, "the machine's ports"),
+    refuse("lookup_dcookie", libc::SYS_lookup_dcookie, "paths by number, for a profiler of the whole machine"),
+    refuse("nfsservctl", libc::SYS_nfsservctl, "a server inside the kernel; gone for long"),
+    refuse("vhangup", libc::SYS_vhangup, "hangs up a terminal under whoever uses it"),
+    refuse("fanotify_init", libc::SYS_fanotify_init, "watches whole mounts and can hold up their users"),
+    refuse("move_pages", libc::SYS_move_pages, "places memory on the machine's nodes"),
+    refuse("migrate_pages", libc::SYS_migrate_pages, "places memory on the machine's nodes"),
+    refuse("settimeofday", libc::SYS_settimeofday, "the clock of everybody; time namespaces do not divide it"),
+    refuse("clock_settime", libc::SYS_clock_settime, "the clock of everybody; time namespaces do not divide it"),
+    refuse("clock_adjtime", libc::SYS_clock_adjtime, "the clock of everybody"),
+    refuse("adjtimex", libc::SYS_adjtimex, "the clock of everybody"),
+];
+
+/// Answered with ENOSYS: programs that know these calls also know how to do without.
+pub const NOT_HERE: &[Refused] = &[
+    refuse("io_uring_setup", libc::SYS_io_uring_setup, "a second way into most of the kernel, past this table"),
+    refuse("io_uring_enter", libc::SYS_io_uring_enter, "as io_uring_setup"),
+    refuse("io_uring_register", libc::SYS_io_uring_register, "as io_uring_setup"),
+    refuse("userfaultfd", libc::SYS_userfaultfd, "stops the kernel in the middle of a copy: makes races certain"),
+    refuse("kcmp", libc::SYS_kcmp, "tells where kernel objects lie"),
+    refuse("memfd_secret", libc::SYS_memfd_secret, "memory that cannot be swapped or accounted well"),
+    refuse("process_madvise", libc::SYS_process_madvise, "of other processes' memory"),
+];
+
+/// The newest call that this table was written for (open_tree_attr, Linux 6.15); later ones are
+/// ENOSYS, so that a new call is allowed by a decision and not by an upgrade of the host.
+/// Calls of the x32 ABI have bit 30 set and fall here too.
+const NEWEST_KNOWN: u32 = 467;
+
+const EPERM: u32 = libc::EPERM as u32;
+const ENOSYS: u32 = libc::ENOSYS as u32;
+
+/// The filters to load, in order: the kernel takes the strictest answer of all.
+pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+    Ok(vec![filter(NOT_PERMITTED, EPERM)?, filter(NOT_HERE, ENOSYS)?, newer_than_known()])
+}
+
+fn filter(refused: &[Refused], errno: u32) -> Result<BpfProgram, seccompiler::BackendError> {
+    let rules: BTreeMap<i64, Vec<_>> = refused.iter().map(|call| (call.number, Vec::new())).collect();
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno), arch())?.try_into()
+}
+
+fn arch() -> TargetArch {
+    std::env::consts::ARCH.try_into().expect("seccompiler knows every architecture that this is built for")
+}
+
+/// `if nr > NEWEST_KNOWN return ENOSYS` in classic BPF (seccomp(2)); seccompiler has no such rule.
+fn newer_than_known() -> BpfProgram {
+    use seccompiler::sock_filter;
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_IF_GREATER: u16 = 0x25;
+    const RETURN: u16 = 0x06;
+    const RET_ALLOW: u32 = 0x7fff_0000;
+    const RET_ERRNO: u32 = 0x0005_0000;
+    const NR_OFFSET: u32 = 0; // of struct seccomp_data
+    vec![
+        sock_filter { code: LOAD_WORD, jt: 0, jf: 0, k: NR_OFFSET },
+        sock_filter { code: JUMP_IF_GREATER, jt: 0, jf: 1, k: NEWEST_KNOWN },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: RET_ERRNO | ENOSYS },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: RET_ALLOW },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subject_of_the_lessons_is_allowed() {
+        let subject = [
+            libc::SYS_mount,
+            libc::SYS_clone,
+            libc::SYS_clone3,
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_pivot_root,
+            libc::SYS_ptrace,
+        ];
+        for call in NOT_PERMITTED.iter().chain(NOT_HERE) {
+            assert!(!subject.contains(&call.number), "{} is the subject", call.name);
+        }
+    }
+
+    #[test]
+    fn every_entry_has_a_reason_and_stands_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        for call in NOT_PERMITTED.iter().chain(NOT_HERE) {
+            assert!(!call.reason.is_empty());
+            assert!(seen.insert(call.number), "{} stands twice", call.name);
+        }
+        assert!(programs().is_ok());
+    }
+}

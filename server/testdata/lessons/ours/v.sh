@@ -1,0 +1,3 @@
+#!/bin/bash -eu
+true
+echo done

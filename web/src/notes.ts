@@ -1,0 +1,68 @@
+// The note that floats over the water: one at a time, the newest, and none over the line that is typed.
+
+import { byId, setText } from "./dom.js";
+import { words } from "./words.js";
+
+export interface Note {
+  is: "wait" | "lost" | "warn" | "info";
+  title: string;
+  /** Counts beside the title, unheard: a reader is not told every second. */
+  count?: string;
+  text?: string;
+  /** What a program printed. */
+  output?: string | null;
+  act?: { label: string; does: () => void };
+  /** The learner may put it away; one that ends by itself has no such button. */
+  closes?: boolean;
+}
+
+export class Notes {
+  /** By what they are about, in the order in which they came. */
+  private readonly notes = new Map<string, Note>();
+  private readonly box = byId("note");
+  private readonly title = byId("note-title");
+  private readonly count = byId("note-count");
+  private readonly text = byId("note-text");
+  private readonly output = byId("note-output");
+  private readonly act = byId("note-act", HTMLButtonElement);
+  private readonly closer = byId("note-close", HTMLButtonElement);
+
+  constructor() {
+    setText(this.closer, words.note.close);
+    this.act.addEventListener("click", () => this.newest()?.[1].act?.does());
+    this.closer.addEventListener("click", () => {
+      const newest = this.newest();
+      if (newest) this.clear(newest[0]);
+    });
+  }
+
+  /** Shows a note; one about the same replaces the older without coming to the front again. */
+  show(about: string, note: Note): void {
+    this.notes.set(about, note);
+    this.draw();
+  }
+
+  clear(about: string): void {
+    if (this.notes.delete(about)) this.draw();
+  }
+
+  private newest(): [string, Note] | undefined {
+    return [...this.notes].at(-1);
+  }
+
+  private draw(): void {
+    const note = this.newest()?.[1];
+    this.box.hidden = !note;
+    if (!note) return;
+    this.box.dataset.is = note.is;
+    setText(this.title, note.title);
+    setText(this.count, note.count ?? "");
+    setText(this.text, note.text ?? "");
+    setText(this.output, note.output ?? "");
+    this.output.hidden = !note.output;
+    this.act.hidden = !note.act;
+    setText(this.act, note.act?.label ?? "");
+    this.closer.hidden = !note.closes;
+    byId("note-do").hidden = !note.act && !note.closes;
+  }
+}

@@ -1,0 +1,84 @@
+// The phone's two views, the two lines of the terminal under the lesson, and the keys that its keyboard lacks.
+
+import { readText } from "./clipboard.js";
+import { byId } from "./dom.js";
+import type { Tabs } from "./tabs.js";
+import { withCtrl } from "./text.js";
+
+type Modifier = "ctrl" | "alt";
+
+/** How a modifier stands: for the next key, or until it is tapped again. */
+type Held = "off" | "once" | "locked";
+
+export class Phone {
+  private readonly work = byId("work");
+  private readonly held: Record<Modifier, Held> = { ctrl: "off", alt: "off" };
+  private peekTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly tabs: () => Tabs) {
+    for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
+      button.addEventListener("click", () => this.show(button.dataset.viewTo === "terminal" ? "terminal" : "lesson"));
+    }
+    const keys = byId("keys");
+    keys.hidden = false;
+    // The keyboard stays up: the focus does not leave the terminal.
+    keys.addEventListener("pointerdown", (event) => event.preventDefault());
+    keys.addEventListener("click", (event) => {
+      if (event.target instanceof HTMLElement) void this.tap(event.target);
+    });
+    const peek = byId("peek");
+    peek.hidden = false;
+    peek.addEventListener("click", () => this.show("terminal"));
+  }
+
+  /** What held modifiers make of typed text. */
+  modify(text: string): string {
+    let out = text;
+    if (this.held.ctrl !== "off") out = withCtrl(out);
+    if (this.held.alt !== "off" && text.length === 1) out = `\x1b${out}`;
+    for (const modifier of ["ctrl", "alt"] as const) {
+      if (this.held[modifier] === "once") this.hold(modifier, "off");
+    }
+    return out;
+  }
+
+  /** The terminal has printed: the peek follows, and the switch says so. */
+  printed(): void {
+    this.peekTimer ??= setTimeout(() => {
+      this.peekTimer = undefined;
+      byId("peek-lines").textContent = this.tabs().inFront?.lastLines(2).join("\n") ?? "";
+      if (this.work.dataset.view === "lesson") byId("switch-new").hidden = false;
+    }, 150);
+  }
+
+  private show(view: "lesson" | "terminal"): void {
+    this.work.dataset.view = view;
+    for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
+      button.setAttribute("aria-selected", String(button.dataset.viewTo === view));
+    }
+    if (view === "terminal") byId("switch-new").hidden = true;
+  }
+
+  private async tap(button: HTMLElement): Promise<void> {
+    const { key, text, modifier } = button.dataset;
+    const terminal = this.tabs().inFront;
+    if (modifier === "ctrl" || modifier === "alt") {
+      const next: Record<Held, Held> = { off: "once", once: "locked", locked: "off" };
+      this.hold(modifier, next[this.held[modifier]]);
+    } else if (text !== undefined) {
+      terminal?.type(this.modify(text));
+    } else if (key === "Paste") {
+      terminal?.paste((await readText()) ?? "");
+    } else if (key !== undefined) {
+      terminal?.press(key);
+    }
+    terminal?.focus();
+  }
+
+  private hold(modifier: Modifier, held: Held): void {
+    this.held[modifier] = held;
+    const button = byId("keys").querySelector(`[data-modifier="${modifier}"]`);
+    button?.setAttribute("aria-pressed", String(held !== "off"));
+    button?.toggleAttribute("data-locked", held === "locked");
+  }
+}

@@ -1,0 +1,112 @@
+// The learner's machine: asked for as soon as the page is open, followed until it ends.
+
+import { Refusal, type Api } from "./api.js";
+import { Live, type News } from "./live.js";
+import type { Retry } from "./retry.js";
+import { hasMachine, type SessionView, type Store } from "./state.js";
+
+/** Tries to reconnect after which the server is asked whether there is still something to connect to. */
+const PROBE_AFTER_TRIES = 3;
+
+export class Session {
+  private live: Live | undefined;
+  private entered: string | undefined;
+  private probedAt = 0;
+
+  constructor(
+    private readonly store: Store,
+    private readonly api: Api,
+    private readonly retry: Retry,
+    private readonly on: { machine(): void; gone(): void; news(news: News): void },
+  ) {
+    let had = false;
+    store.watch((state) => {
+      const has = hasMachine(state);
+      const before = had;
+      had = has;
+      if (has && !before) this.on.machine();
+      if (before && !has) this.gone();
+      void this.enter();
+      if (state.lost && state.lost.tries > PROBE_AFTER_TRIES && state.lost.tries !== this.probedAt) {
+        this.probedAt = state.lost.tries;
+        void this.probe();
+      }
+    });
+  }
+
+  /** Follows the session that the page came with, if it lives; starts the machine otherwise. */
+  async open(): Promise<void> {
+    const { session } = this.store.state.boot;
+    if (session && session.phase.is !== "ended" && session.phase.is !== "failed") this.follow(session);
+    else await this.start();
+  }
+
+  /** Starts the machine, or finds the one that runs already. */
+  async start(): Promise<void> {
+    this.store.update({ refusal: null, phase: null });
+    try {
+      this.follow(await this.api.start(this.store.state.boot.page));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.store.update({ refusal: error.message });
+    }
+  }
+
+  async leave(): Promise<void> {
+    const { session } = this.store.state;
+    if (session) await this.api.leave(session.id).catch(() => {});
+  }
+
+  redial(): void {
+    this.live?.redial();
+  }
+
+  private follow(session: SessionView): void {
+    this.live?.close();
+    this.live = new Live(this.api.liveSocket(session.id), this.retry, (news) => this.heard(news));
+    this.store.update({ session, phase: session.phase });
+  }
+
+  private heard(news: News): void {
+    if (news.type === "phase") {
+      const { type: _, ...phase } = news;
+      this.store.update({ phase });
+    }
+    this.on.news(news);
+  }
+
+  /** Tells the server which page the learner is on, once per page: its scripts run now. */
+  private async enter(): Promise<void> {
+    const { session, boot } = this.store.state;
+    if (!session || !hasMachine(this.store.state)) return;
+    const place = `${session.id}/${boot.page}`;
+    if (this.entered === place) return;
+    this.entered = place;
+    try {
+      await this.api.enter(session.id, boot.page);
+    } catch (error) {
+      // Not heard: the next change of the state tries again. A refusal would only be repeated.
+      const unheard = error instanceof Refusal && error.status === 0;
+      if (unheard && this.entered === place) this.entered = undefined;
+    }
+  }
+
+  /** Nothing answers: is the session over, or only the network? */
+  private async probe(): Promise<void> {
+    const { session } = this.store.state;
+    if (!session) return;
+    try {
+      const { phase } = await this.api.session(session.id);
+      this.store.update({ phase });
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status === 0 || error.status >= 500) return;
+      this.store.update({ phase: { is: "ended", since_ms: Date.now(), message: null, output: null } });
+    }
+  }
+
+  private gone(): void {
+    this.live?.close();
+    this.live = undefined;
+    this.on.gone();
+  }
+}

@@ -1,0 +1,218 @@
+// The terminals of a session, T1 to T9, in tabs. One is in front; the others go on.
+
+import { Terminal, type Events, type Run } from "./terminal.js";
+import type { Retry } from "./retry.js";
+import { byId } from "./dom.js";
+import { settings } from "./settings.js";
+import type { Store } from "./state.js";
+import type { Id, RunState } from "./wire.js";
+import { words } from "./words.js";
+
+const TERMINALS_MAX = 9;
+const LETTERS = { min: 10, max: 28 };
+
+/** What tabs tell the rest of the page. */
+export interface Hooks {
+  path(terminal: number): string;
+  runState(id: Id, state: RunState, code: number): void;
+  notice(code: string, text: string): void;
+  dropped(bytes: number): void;
+  tooMuch(bytes: number): void;
+  leave(backwards: boolean): void;
+  modify(text: string): string;
+  /** The terminal in front has printed. */
+  printed(): void;
+}
+
+interface Tab {
+  button: HTMLButtonElement;
+  status: HTMLElement;
+  terminal: Terminal;
+}
+
+export class Tabs {
+  private readonly tabs = new Map<number, Tab>();
+  private readonly stage = byId("stage");
+  private readonly list = byId("tabs");
+  private readonly add = byId("tab-new", HTMLButtonElement);
+  private front = 0;
+  private letters: number;
+  private reader = settings.get("reader") === "on";
+
+  constructor(
+    private readonly store: Store,
+    private readonly retry: Retry,
+    private readonly viewer: Id,
+    private readonly hooks: Hooks,
+  ) {
+    const usual = parseFloat(getComputedStyle(this.stage).getPropertyValue("--term-size")) || 14;
+    this.letters = Number(settings.get("letters")) || usual;
+    this.add.addEventListener("click", () => this.openNext());
+    byId("smaller").addEventListener("click", () => this.setLetters(this.letters - 1));
+    byId("larger").addEventListener("click", () => this.setLetters(this.letters + 1));
+    this.list.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  get inFront(): Terminal | undefined {
+    return this.tabs.get(this.front)?.terminal;
+  }
+
+  get readerMode(): boolean {
+    return this.reader;
+  }
+
+  /** Opens the terminals of a session; the first of them stands in front. */
+  openAll(numbers: number[]): void {
+    for (const number of numbers.length > 0 ? numbers : [1]) this.open(number);
+    if (!this.inFront) this.show(Math.min(...this.tabs.keys()));
+    byId("sizes").hidden = false;
+  }
+
+  /** The session is over: its terminals go with it. */
+  closeAll(): void {
+    for (const { terminal, button } of this.tabs.values()) {
+      terminal.close();
+      button.remove();
+    }
+    this.tabs.clear();
+    this.front = 0;
+    this.add.hidden = true;
+    byId("sizes").hidden = true;
+    this.tellStore();
+  }
+
+  /** Types a lesson's command into a terminal, which is opened if need be and comes to the front. */
+  run(target: number | "active", run: Run): number {
+    const number = target === "active" ? this.front : target;
+    this.open(number).run(run);
+    this.show(number);
+    return number;
+  }
+
+  /** Ctrl-C. */
+  interrupt(number: number): void {
+    this.tabs.get(number)?.terminal.type("\x03");
+  }
+
+  show(number: number): void {
+    if (this.front === number) return;
+    this.front = number;
+    for (const [n, { button, terminal }] of this.tabs) {
+      const selected = n === number;
+      button.setAttribute("aria-selected", String(selected));
+      button.tabIndex = selected ? 0 : -1;
+      terminal.pane.toggleAttribute("data-front", selected);
+    }
+    this.tabs.get(number)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.drawTab(number, { fresh: false });
+    this.tellStore();
+  }
+
+  setReader(on: boolean): void {
+    this.reader = on;
+    settings.set("reader", on ? "on" : "off");
+    for (const { terminal } of this.tabs.values()) terminal.setReader(on);
+  }
+
+  /** Asks every connection whether it lives. */
+  pingAll(within: number): void {
+    for (const { terminal } of this.tabs.values()) terminal.ping(within);
+  }
+
+  focusTab(): void {
+    this.tabs.get(this.front)?.button.focus();
+  }
+
+  private open(number: number): Terminal {
+    const known = this.tabs.get(number);
+    if (known) return known.terminal;
+    const { button, status } = this.makeButton(number);
+    const look = { size: this.letters, reader: this.reader };
+    const terminal = new Terminal(number, this.hooks.path(number), this.viewer, this.retry, this.stage, look, this.eventsOf(number));
+    this.tabs.set(number, { button, status, terminal });
+    this.add.hidden = this.tabs.size >= TERMINALS_MAX;
+    return terminal;
+  }
+
+  private openNext(): void {
+    const free = Array.from({ length: TERMINALS_MAX }, (_, i) => i + 1).find((n) => !this.tabs.has(n));
+    if (free === undefined) return;
+    this.open(free);
+    this.show(free);
+    this.inFront?.focus();
+  }
+
+  private makeButton(number: number): { button: HTMLButtonElement; status: HTMLElement } {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.id = `tab-${number}`;
+    button.setAttribute("role", "tab");
+    button.setAttribute("aria-controls", `pane-${number}`);
+    button.setAttribute("aria-selected", "false");
+    button.tabIndex = -1;
+    const name = document.createElement("span");
+    name.textContent = words.terminal.name(number);
+    name.dataset.short = words.terminal.short(number);
+    const dot = document.createElement("span");
+    dot.className = "new";
+    const status = document.createElement("span");
+    status.className = "sr";
+    button.append(name, dot, status);
+    button.addEventListener("click", () => {
+      this.show(number);
+      this.inFront?.focus();
+    });
+    const after = [...this.tabs.keys()].filter((n) => n < number).length;
+    this.list.insertBefore(button, this.list.children[after] ?? null);
+    return { button, status };
+  }
+
+  private eventsOf(number: number): Events {
+    return {
+      ...this.hooks,
+      changed: () => {
+        this.drawTab(number, {});
+        this.tellStore();
+      },
+      printed: () => {
+        if (number === this.front) this.hooks.printed();
+        else this.drawTab(number, { fresh: true });
+      },
+    };
+  }
+
+  private drawTab(number: number, { fresh }: { fresh?: boolean }): void {
+    const tab = this.tabs.get(number);
+    if (!tab) return;
+    if (fresh !== undefined) tab.button.toggleAttribute("data-new", fresh);
+    const { ended } = tab.terminal;
+    tab.button.toggleAttribute("data-ended", ended);
+    tab.status.textContent = ended ? words.terminal.ended : tab.button.hasAttribute("data-new") ? words.terminal.newOutput : "";
+  }
+
+  private tellStore(): void {
+    const attached = this.inFront?.attached ?? false;
+    const fullScreen = this.inFront?.fullScreen ?? false;
+    const { state } = this.store;
+    if (state.attached !== attached || state.fullScreen !== fullScreen) this.store.update({ attached, fullScreen });
+  }
+
+  private setLetters(size: number): void {
+    this.letters = Math.max(LETTERS.min, Math.min(LETTERS.max, size));
+    settings.set("letters", String(this.letters));
+    for (const { terminal } of this.tabs.values()) terminal.setLetters(this.letters);
+  }
+
+  /** Arrows move between tabs, as in every list of tabs. */
+  private onKey(event: KeyboardEvent): void {
+    const numbers = [...this.tabs.keys()].sort((a, b) => a - b);
+    const at = numbers.indexOf(this.front);
+    const next = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: numbers.length - 1 }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    const number = numbers[(next + numbers.length) % numbers.length];
+    if (number === undefined) return;
+    this.show(number);
+    this.focusTab();
+  }
+}
