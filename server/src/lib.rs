@@ -2,6 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod telemetry;
+pub mod stop;
 pub mod lesson;
+pub mod store;
+pub mod sandbox;
+pub mod terminal;
+pub mod session;
 pub mod web;
 pub mod command;

@@ -1,0 +1,281 @@
+//! Every session of this process, and the way from the store to its task.
+//!
+//! A session is found in the store, not here: what this process does not know yet (it was restarted, another
+//! one began it) gets a task when somebody asks for it, and that task finds the machine again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use quayside_runtime::spec::Limits;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+
+use super::actor::{Handle, Seed, past_view, session};
+use super::shelf::Shelf;
+use super::view::SessionView;
+use crate::lesson::model::{PageKind, Scenario};
+use crate::sandbox::{Event, KeeperError, Sandboxes};
+use crate::store::{
+    LearnerId, Opened, Opening, Room, SandboxState, SessionId, SessionRow, SessionState, Store, StoreError, UnixMs,
+};
+
+/// How long sessions may take to let go when the process stops. They only drop connections.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A handle; clones share the sessions.
+#[derive(Clone)]
+pub struct Roster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    sandboxes: Sandboxes,
+    shelf: Shelf,
+    room: Room,
+    limits: Limits,
+    idle_max: Duration,
+    /// Guards the map and the set, for the time of one look-up or insertion; never held across an await.
+    tasks: Mutex<Tasks>,
+}
+
+#[derive(Default)]
+struct Tasks {
+    handles: HashMap<SessionId, Handle>,
+    running: JoinSet<()>,
+}
+
+/// A session that somebody asked for.
+pub enum Found {
+    Live(Handle),
+    /// It is over: what it was.
+    Past(Box<SessionView>),
+}
+
+impl Found {
+    pub fn view(&self) -> Arc<SessionView> {
+        match self {
+            Self::Live(handle) => handle.view(),
+            Self::Past(view) => Arc::new((**view).clone()),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no room for anybody.
+    #[error("every machine of this installation is taken")]
+    Full,
+    /// This learner has as many as one may have.
+    #[error("this learner has {0} machines already")]
+    TooMany(u32),
+    /// Something is missing that the scenario cannot do without; the text says what.
+    #[error("{0}")]
+    Unplayable(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Roster {
+    pub fn new(
+        store: Store,
+        sandboxes: Sandboxes,
+        shelf: Shelf,
+        room: Room,
+        limits: Limits,
+        idle_max: Duration,
+    ) -> Self {
+        let tasks = Mutex::default();
+        Self { inner: Arc::new(Inner { store, sandboxes, shelf, room, limits, idle_max, tasks }) }
+    }
+
+    /// Begins a session on `page`, or finds the one that the learner has in the scenario.
+    pub async fn start(
+        &self,
+        learner: LearnerId,
+        scenario: &Arc<Scenario>,
+        page: PageKind,
+    ) -> Result<Handle, StartError> {
+        if let Some(lack) = scenario.lacks.iter().find(|lack| lack.fatal) {
+            return Err(StartError::Unplayable(lack.says.clone()));
+        }
+        let opening = Opening {
+            learner,
+            course: scenario.course.clone(),
+            scenario: scenario.slug.clone(),
+            digest: scenario.digest.clone(),
+            page: page.slug(),
+        };
+        match self.inner.store.open_session(&opening, self.inner.room, UnixMs::now()).await? {
+            Opened::New(row) => Ok(self.adopt(row, Some(scenario.clone()), None)),
+            Opened::Found(row) => Ok(self.find_again(row)),
+            Opened::Full => Err(StartError::Full),
+            Opened::TooMany => Err(StartError::TooMany(self.inner.room.per_learner_max)),
+        }
+    }
+
+    /// A session by its id, whoever's it is.
+    pub async fn find(&self, id: SessionId) -> Result<Option<Found>, StoreError> {
+        if let Some(handle) = self.tasks().handles.get(&id) {
+            return Ok(Some(Found::Live(handle.clone())));
+        }
+        let Some(row) = self.inner.store.session(id).await? else { return Ok(None) };
+        if row.state == SessionState::Live {
+            return Ok(Some(Found::Live(self.find_again(row))));
+        }
+        let passed = self.inner.store.passed(id).await?;
+        Ok(Some(Found::Past(Box::new(past_view(&row, passed)))))
+    }
+
+    /// The learner's newest session of a scenario, over or not.
+    pub async fn latest(&self, learner: LearnerId, course: &str, scenario: &str) -> Result<Option<Found>, StoreError> {
+        match self.inner.store.latest_session(learner, course, scenario).await? {
+            Some(row) => self.find(row.id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Follows the keeper until `Sandboxes` is gone: sandboxes that ended, and those that nobody needs.
+    pub async fn follow_keeper(&self) {
+        let mut events = self.inner.sandboxes.events();
+        if self.inner.sandboxes.reachable() {
+            self.reconcile().await;
+        }
+        loop {
+            match events.recv().await {
+                Ok(Event::Ended { sandbox, why }) => self.ended(&sandbox.to_string(), &why).await,
+                Ok(Event::Connected) => self.reconcile().await,
+                Err(RecvError::Lagged(_)) => self.reconcile().await,
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Every task lets go of its session; the sessions themselves go on.
+    pub async fn release(&self) {
+        let (handles, mut running) = {
+            let mut tasks = self.tasks();
+            (std::mem::take(&mut tasks.handles), std::mem::take(&mut tasks.running))
+        };
+        for handle in handles.values() {
+            handle.release().await;
+        }
+        let all = async { while running.join_next().await.is_some() {} };
+        if tokio::time::timeout(RELEASE_PATIENCE, all).await.is_err() {
+            tracing::warn!("some sessions did not let go in time; they are found again all the same");
+        }
+    }
+
+    async fn ended(&self, sandbox: &str, why: &str) {
+        let handles: Vec<Handle> = self.tasks().handles.values().cloned().collect();
+        for handle in handles {
+            if handle.view().sandbox.as_ref().is_some_and(|ours| ours.id.to_string() == sandbox) {
+                handle.ended(sandbox.to_owned(), why.to_owned()).await;
+            }
+        }
+    }
+
+    /// Compares what should run with what runs: after a time in which events were not heard.
+    async fn reconcile(&self) {
+        if let Err(error) = self.try_reconcile().await {
+            tracing::warn!(%error, "cannot compare sessions with sandboxes; trying again at the keeper's next sign");
+        }
+    }
+
+    async fn try_reconcile(&self) -> anyhow::Result<()> {
+        let store = &self.inner.store;
+        // The store first: a session that begins meanwhile has its row before its sandbox.
+        for row in store.live_sessions().await? {
+            self.find_again(row);
+        }
+        let running = self.inner.sandboxes.list().await?;
+        let handles: Vec<Handle> = self.tasks().handles.values().cloned().collect();
+        for handle in handles {
+            let Some(ours) = handle.view().sandbox.clone() else { continue };
+            if !running.iter().any(|sandbox| sandbox.id == ours.id) {
+                handle.ended(ours.id.to_string(), "it was gone when the keeper came back".into()).await;
+            }
+        }
+        for sandbox in running {
+            if let Some(row) = store.orphan(sandbox.id).await? {
+                tracing::info!(sandbox = %row.id, session = %row.session, "ending a sandbox whose session is over");
+                self.end_orphan(row.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_orphan(&self, id: quayside_runtime::spec::SandboxId) -> anyhow::Result<()> {
+        match self.inner.sandboxes.destroy(id).await {
+            Ok(()) => self.inner.store.mark_sandbox(id, SandboxState::Gone).await?,
+            Err(error @ KeeperError::Refused(_)) => tracing::warn!(sandbox = %id, %error, "cannot end it"),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// The task of a live row: the one that is there, or a new one.
+    fn find_again(&self, row: SessionRow) -> Handle {
+        if let Some(handle) = self.tasks().handles.get(&row.id) {
+            return handle.clone();
+        }
+        let scenario = self.inner.shelf.scenario(&row.course, &row.scenario);
+        let remark = match &scenario {
+            None => {
+                Some("This lesson cannot be read any more. The machine goes on, but nothing can be checked.".into())
+            }
+            Some(scenario) if scenario.digest != row.digest => {
+                Some("This lesson was changed since you began. Its texts and checks are the new ones.".into())
+            }
+            Some(_) => None,
+        };
+        self.adopt(row, scenario, remark)
+    }
+
+    fn adopt(&self, row: SessionRow, scenario: Option<Arc<Scenario>>, remark: Option<String>) -> Handle {
+        let mut tasks = self.tasks();
+        let id = row.id;
+        if let Some(handle) = tasks.handles.get(&id) {
+            return handle.clone(); // somebody else was as quick
+        }
+        while tasks.running.try_join_next().is_some() {}
+        let inner = &self.inner;
+        let (handle, task) = session(Seed {
+            row,
+            scenario,
+            store: inner.store.clone(),
+            sandboxes: inner.sandboxes.clone(),
+            limits: inner.limits.clone(),
+            idle_max: inner.idle_max,
+            remark,
+        });
+        tasks.handles.insert(id, handle.clone());
+        let forget = Forget { roster: Arc::downgrade(inner), id };
+        tasks.running.spawn(async move {
+            let _forget = forget;
+            task.await;
+        });
+        handle
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.inner.tasks.lock().expect("nothing that can panic happens under this lock")
+    }
+}
+
+/// Takes a session off the roster when its task ends, also by a panic.
+struct Forget {
+    roster: std::sync::Weak<Inner>,
+    id: SessionId,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        if let Some(inner) = self.roster.upgrade()
+            && let Ok(mut tasks) = inner.tasks.lock()
+        {
+            tasks.handles.remove(&self.id);
+        }
+    }
+}

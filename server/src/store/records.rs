@@ -1,0 +1,190 @@
+//! The rows as the rest of the server sees them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use quayside_runtime::spec::SandboxId;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new one. Version 7, so that lists sort by age.
+            pub fn random() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            pub fn as_u128(self) -> u128 {
+                self.0.as_u128()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+                self.0.fmt(out)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    };
+}
+
+id! {
+    /// A person at a browser, without an account.
+    LearnerId
+}
+id! {
+    /// One learner in one scenario. Public: it stands in URLs, and opens nothing without the cookie.
+    SessionId
+}
+
+/// A moment, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixMs(pub i64);
+
+impl UnixMs {
+    pub fn now() -> Self {
+        Self(jiff::Timestamp::now().as_millisecond())
+    }
+}
+
+/// What the store keeps of a learner's secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretHash(String);
+
+impl SecretHash {
+    /// The secret is 256 random bits, so one round of sha256 is enough: there is nothing to guess.
+    pub fn of(secret: &[u8]) -> Self {
+        let digest = Sha256::digest(secret);
+        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    pub id: SessionId,
+    pub learner: LearnerId,
+    pub course: String,
+    pub scenario: String,
+    /// The scenario's version when the session began.
+    pub digest: String,
+    /// Where the learner is: `intro`, `1`, …, `finish`.
+    pub page: String,
+    pub state: SessionState,
+    pub created: UnixMs,
+    pub ended: Option<UnixMs>,
+    /// Why it ended, for the learner.
+    pub why: Option<String>,
+    /// What the part that failed said itself.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    Live,
+    /// The learner left it.
+    Left,
+    /// Something else ended it: the machine, or nobody looked.
+    Ended,
+    /// It never had a machine.
+    Failed,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    pub state: SessionState,
+    pub why: String,
+    pub detail: Option<String>,
+}
+
+/// A session that is to begin.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    pub learner: LearnerId,
+    pub course: String,
+    pub scenario: String,
+    pub digest: String,
+    pub page: String,
+}
+
+/// What came of asking for a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    New(SessionRow),
+    /// The learner is in this scenario already.
+    Found(SessionRow),
+    /// There is no room for anybody.
+    Full,
+    /// This learner has as many as one may have.
+    TooMany,
+}
+
+/// A step that a learner passed, in whatever session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    pub course: String,
+    pub scenario: String,
+    pub step: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxRow {
+    pub id: SandboxId,
+    pub session: SessionId,
+    pub generation: u32,
+    pub image: String,
+    pub hostname: String,
+    pub state: SandboxState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SandboxState {
+    /// Asked for; whether the keeper has it is not known yet.
+    Launching,
+    /// The scenario's files are in place.
+    Prepared,
+    Gone,
+}
+
+/// A word in a column, and back.
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $name {
+            pub(super) fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    other => Err(format!("unknown state {other:?}")),
+                }
+            }
+        }
+    };
+}
+
+words!(SessionState { Live = "live", Left = "left", Ended = "ended", Failed = "failed" });
+words!(SandboxState { Launching = "launching", Prepared = "prepared", Gone = "gone" });

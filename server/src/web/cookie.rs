@@ -1,0 +1,117 @@
+//! The two cookies that the server reads and writes: who a learner is, and how pages are drawn.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::visit::Scheme;
+use crate::store::SecretHash;
+
+/// A year: a class comes back after the holidays.
+const MAX_AGE: u32 = 365 * 24 * 60 * 60;
+
+/// A learner's 256 random bits. They are in the browser and nowhere else.
+pub struct Secret([u8; 32]);
+
+impl Secret {
+    pub fn random() -> Self {
+        Self(super::random_bytes())
+    }
+
+    pub fn hash(&self) -> SecretHash {
+        SecretHash::of(&self.0)
+    }
+
+    /// On https the prefix makes browsers refuse the cookie from anywhere but this very host; on plain http,
+    /// which classes use, they would refuse the cookie itself.
+    pub fn cookie(&self, scheme: Scheme) -> HeaderValue {
+        let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
+        let (name, value) = (name(scheme), super::hex(&self.0));
+        let line = format!("{name}={value}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::from_str(&line).expect("a name and hexadecimal digits are a header's characters")
+    }
+
+    /// The learner's cookie of a request, if it has one that can be ours.
+    pub fn of(headers: &HeaderMap, scheme: Scheme) -> Option<Self> {
+        pairs(headers).filter(|(key, _)| *key == name(scheme)).find_map(|(_, value)| unhex(value)).map(Self)
+    }
+}
+
+fn name(scheme: Scheme) -> &'static str {
+    match scheme {
+        Scheme::Http => "learner",
+        Scheme::Https => "__Host-learner",
+    }
+}
+
+/// The cookie that keeps a theme. Scripts may read it: it is a taste, not a secret.
+pub fn theme(name: &str, base: &str, scheme: Scheme) -> HeaderValue {
+    let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
+    let line = format!("theme={name}; Path={base}; Max-Age={MAX_AGE}; SameSite=Lax{secure}");
+    HeaderValue::from_str(&line).expect("a theme's name and a base path are a header's characters")
+}
+
+/// Every cookie of a request in one line.
+pub fn line(headers: &HeaderMap) -> String {
+    let lines: Vec<&str> = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
+    lines.join("; ")
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(pair[at]).to_digit(16);
+        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(line: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::COOKIE, line.parse().expect("a cookie line"))])
+    }
+
+    #[test]
+    fn a_secret_comes_back_as_it_was_given() {
+        for (scheme, prefix) in [(Scheme::Http, "learner="), (Scheme::Https, "__Host-learner=")] {
+            let secret = Secret::random();
+            let cookie = secret.cookie(scheme);
+            let cookie = cookie.to_str().expect("text");
+            assert!(cookie.starts_with(prefix), "{cookie}");
+            assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
+            assert_eq!(cookie.contains("Secure"), scheme == Scheme::Https, "{cookie}");
+            let sent = format!("theme=dark; {}", cookie.split(';').next().expect("the pair"));
+            assert_eq!(Secret::of(&request(&sent), scheme).expect("a secret").hash(), secret.hash());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_ours_is_no_secret() {
+        let good = "ab".repeat(32);
+        assert!(Secret::of(&request(&format!("learner={good}")), Scheme::Http).is_some());
+        for line in [
+            "learner=".to_owned(),
+            format!("learner={}", &good[1..]),
+            format!("learner={good}0"),
+            format!("learner={}", good.replace('a', "g")),
+            format!("learner={}", good.replace('a', "é")),
+            format!("Learner={good}"),
+            format!("xlearner={good}"),
+        ] {
+            let headers =
+                HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("bytes"))]);
+            assert!(Secret::of(&headers, Scheme::Http).is_none(), "{line}");
+        }
+        assert!(Secret::of(&request(&format!("learner={good}")), Scheme::Https).is_none(), "another site could set it");
+    }
+}

@@ -1,0 +1,244 @@
+//! What a learner is told when something does not work, and what the log is told.
+//!
+//! A handler answers with a [`WebError`]; [`dress`] makes a page or JSON of it, whichever was asked for, and
+//! does the same for the bare answers of the layers below (no such route, too large, too late).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::guard::Nonce;
+use super::messages::{ErrorBody, ErrorMessage};
+use super::pages::{self, ErrorView};
+use super::visit::Turned;
+use crate::session::{Refusal, StartError};
+use crate::store::StoreError;
+use crate::telemetry::chain;
+
+/// An answer that is not what was asked for.
+#[derive(Debug, Clone)]
+pub struct WebError {
+    pub status: StatusCode,
+    /// A word for programs.
+    pub code: &'static str,
+    pub title: String,
+    /// What happened and what to do, for the learner.
+    pub message: String,
+    pub retry_after: Option<Duration>,
+}
+
+impl WebError {
+    pub fn new(status: StatusCode, code: &'static str, title: &str, message: impl Into<String>) -> Self {
+        Self { status, code, title: title.into(), message: message.into(), retry_after: None }
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is no such page",
+            "The address may be mistyped, or the lesson was renamed. All lessons are on the first page.",
+        )
+    }
+
+    /// The same for a session that is not there and for somebody else's: who asks learns nothing.
+    pub fn no_session() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-session",
+            "There is no such session",
+            "It is not yours, or this browser has forgotten you. Start the lesson again.",
+        )
+    }
+
+    pub fn too_often(wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-often",
+            "Too many starts",
+            format!("Too many machines were started from your network just now. Try again in {seconds} seconds."),
+        );
+        Self { retry_after: Some(Duration::from_secs(seconds)), ..error }
+    }
+
+    /// Ours: the log has the reason, the learner an apology.
+    pub fn internal(reason: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%reason, "answering 500");
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "This did not work",
+            "It is the service's fault, not yours, and nothing of yours was lost. Try again; if it stays so, tell \
+             whoever runs it.",
+        )
+    }
+}
+
+impl From<StoreError> for WebError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = %chain(&error), "the store");
+        let message = match error {
+            StoreError::Full { .. } => {
+                "The service's disk is full, so nothing new can be begun. What runs goes on. Tell whoever runs it."
+            }
+            _ => "The service cannot use its store now. What runs goes on. Try again in a moment.",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", "The service cannot write", message)
+    }
+}
+
+impl From<StartError> for WebError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Full => Self {
+                retry_after: Some(Duration::from_secs(60)),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "full",
+                    "Every machine is taken",
+                    "As many machines run now as this installation has room for. One becomes free when somebody \
+                     leaves or has not looked for a while; you can read the lesson meanwhile, and try again.",
+                )
+            },
+            StartError::TooMany(max) => Self::new(
+                StatusCode::CONFLICT,
+                "too-many",
+                "You have enough machines",
+                format!("You have {max} machines running, which is as many as one person may have. Leave one first."),
+            ),
+            StartError::Unplayable(says) => {
+                Self::new(StatusCode::CONFLICT, "unplayable", "This lesson cannot be played here", says)
+            }
+            StartError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<Refusal> for WebError {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::Over => (StatusCode::GONE, "over"),
+            Refusal::NotReady => (StatusCode::CONFLICT, "not-ready"),
+            Refusal::NoPage => (StatusCode::NOT_FOUND, "no-page"),
+            Refusal::NoCheck => (StatusCode::NOT_FOUND, "no-check"),
+            Refusal::Busy(_) => (StatusCode::CONFLICT, "busy"),
+            Refusal::Crowded => (StatusCode::TOO_MANY_REQUESTS, "crowded"),
+            Refusal::Store => (StatusCode::SERVICE_UNAVAILABLE, "store"),
+        };
+        Self::new(status, code, "This did not work", refusal.to_string())
+    }
+}
+
+impl From<Turned> for WebError {
+    fn from(turned: Turned) -> Self {
+        match turned {
+            Turned::NoHost => {
+                Self::new(StatusCode::BAD_REQUEST, "host", "Which host?", "The request must name one host.")
+            }
+            Turned::Host(host) => Self::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "host",
+                "This is not the name of this service",
+                format!(
+                    "You asked for {host:?}, and this service is not told to answer to that name. Whoever runs it can \
+                     add the name to the setting web.hosts."
+                ),
+            ),
+            Turned::Origin => Self::new(
+                StatusCode::FORBIDDEN,
+                "origin",
+                "This came from another page",
+                "The service takes orders from its own pages only. Open the lesson and try again there. Behind a \
+                 proxy, the proxy must pass Host and X-Forwarded-Proto, and stand in the setting web.trusted-proxies.",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for WebError {
+    /// Bare: [`dress`] gives it its form.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Gives every error its form.
+pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
+    let json = wants_json(&app, &request);
+    let nonce = request.extensions().get::<Nonce>().cloned();
+    let cookies = super::cookie::line(request.headers());
+    let bare = next.run(request).await;
+    let status = bare.status();
+    let ours = bare.extensions().get::<Arc<WebError>>().cloned();
+    if !(status.is_client_error() || status.is_server_error()) || (ours.is_none() && already_dressed(bare.headers())) {
+        return bare;
+    }
+    let error = ours.map_or_else(|| plain(status), |error| (*error).clone());
+    let mut response = match (json, nonce) {
+        (false, Some(nonce)) => {
+            let frame = app.frame(&nonce, &cookies);
+            let view = ErrorView { frame, status: status.as_u16(), title: error.title, message: error.message };
+            pages::page(status, &view)
+        }
+        _ => {
+            let body = ErrorBody { error: ErrorMessage { code: error.code, message: error.message } };
+            (status, axum::Json(body)).into_response()
+        }
+    };
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = bare.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+fn wants_json(app: &App, request: &Request) -> bool {
+    let path = request.uri().path().strip_prefix(app.base().prefix()).unwrap_or_default();
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    path.starts_with("/api/") || path.starts_with("/health/") || accepts_json(accepts)
+}
+
+/// Whether JSON is asked for by name; a browser's `*/*` does not.
+pub fn accepts_json(accept: Option<&str>) -> bool {
+    accept.is_some_and(|accept| accept.split(',').any(|kind| kind.trim().starts_with("application/json")))
+}
+
+/// A health answer says more than an error would.
+fn already_dressed(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json" || kind == "text/html; charset=utf-8")
+}
+
+/// Words for an answer that some layer gave without any.
+fn plain(status: StatusCode) -> WebError {
+    let words = |code, title, message: &str| WebError::new(status, code, title, message);
+    match status {
+        StatusCode::NOT_FOUND => WebError::not_found(),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            words("method", "Not like this", "This address cannot be asked for in this way.")
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            words("too-large", "Too much", "The request has more in it than is taken here.")
+        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+            words("too-late", "This took too long", "The service did not finish in time. Try again.")
+        }
+        status if status.is_server_error() => {
+            WebError { status, ..WebError::internal(&format!("a layer answered {status}")) }
+        }
+        _ => words("bad-request", "This does not read", "The request is not one that this service understands."),
+    }
+}

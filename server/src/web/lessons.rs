@@ -1,0 +1,397 @@
+//! The pages that a learner reads: the catalogue and the workspace, and the files that they load.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::app::App;
+use super::cookie;
+use super::error::WebError;
+use super::guard::Nonce;
+use super::messages::SessionBody;
+use super::pages::{
+    self, AfterView, BrokenView, CatalogueView, CourseView, DiagnosticView, LackView, LessonRow, LessonState,
+    LevelView, PageLink, PageView, ResumeView, StepView, Theme, WorkspaceView,
+};
+use super::visit::Visit;
+use super::{assets, hex};
+use crate::lesson::image::{self, PICTURE_POLICY};
+use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
+use crate::session::Found;
+use crate::session::view::{SessionView, Stage};
+use crate::store::{LearnerId, Passed, SessionRow, SessionState, UnixMs};
+
+/// A page that is opened this soon after its machine ended by itself still says so.
+const AFTERMATH_MS: i64 = 15 * 60 * 1000;
+
+pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    assets::serve(&name, &headers)
+}
+
+pub async fn favicon(headers: HeaderMap) -> Response {
+    assets::favicon(&headers)
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ThemeForm {
+    theme: String,
+}
+
+/// Keeps a theme, and leads back to where the learner was.
+pub async fn theme(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+    Form(form): Form<ThemeForm>,
+) -> Result<Response, WebError> {
+    let unknown = || WebError::new(StatusCode::BAD_REQUEST, "theme", "No such theme", "It is light, dark or system.");
+    let theme = Theme::from_name(&form.theme).ok_or_else(unknown)?;
+    let base = app.base().as_str();
+    let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok());
+    let back = referer.and_then(|link| visit.own_path(link)).filter(|path| path.starts_with(base)).unwrap_or(base);
+    let cookie = cookie::theme(theme.name(), base, visit.scheme);
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(back)).into_response())
+}
+
+/// A picture of a lesson.
+pub async fn picture(
+    State(app): State<App>,
+    Path((course, scenario, path)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let scenario = app.shelf().scenario(&course, &scenario).ok_or_else(WebError::not_found)?;
+    let read = tokio::task::spawn_blocking(move || image::read(&scenario, &path)).await;
+    let picture = match read {
+        Ok(Ok(picture)) => picture,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no picture");
+            return Err(WebError::not_found());
+        }
+        Err(error) => return Err(WebError::internal(&error)),
+    };
+    use sha2::Digest;
+    let etag = format!("\"{}\"", hex(&sha2::Sha256::digest(&picture.bytes)[..8]));
+    let etag = HeaderValue::from_str(&etag).expect("hexadecimal digits are a header's characters");
+    let fixed = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(picture.media_type)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PICTURE_POLICY)),
+    ];
+    if headers.get(header::IF_NONE_MATCH) == Some(&etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)], fixed).into_response());
+    }
+    Ok(([(header::ETAG, etag)], fixed, picture.bytes).into_response())
+}
+
+/// To the first page, or to the one where the learner was.
+pub async fn first_page(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    Path((course, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let library = app.shelf().library();
+    match find(&library, &course, &slug) {
+        Some((_, Item::Scenario(scenario))) => {
+            let last = match app.learner(&visit, &headers).await? {
+                Some(learner) => app.store().latest_session(learner, &course, &slug).await?.map(|row| row.page),
+                None => None,
+            };
+            let page = last.filter(|last| scenario.pages.iter().any(|page| page.kind.slug() == *last));
+            let page = page.unwrap_or_else(|| scenario.pages[0].kind.slug());
+            Ok(Redirect::to(&format!("{}{course}/{slug}/{page}", app.base().as_str())).into_response())
+        }
+        Some((course, Item::Broken { title, diagnostics, .. })) => {
+            let frame = app.frame(&nonce, &cookie::line(&headers));
+            let diagnostics = diagnostics.iter().map(diagnostic).collect();
+            let (course_title, title) = (course.title.clone(), title.clone());
+            Ok(pages::page(StatusCode::OK, &BrokenView { frame, course_title, title, command: None, diagnostics }))
+        }
+        None => Err(WebError::not_found()),
+    }
+}
+
+/// A page of a lesson, beside the terminal. Starts nothing.
+pub async fn workspace(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    Path((course, slug, page)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let library = app.shelf().library();
+    let (course, item) = find(&library, &course, &slug).ok_or_else(WebError::not_found)?;
+    let learner = app.learner(&visit, &headers).await?;
+    let found = match learner {
+        Some(learner) => app.roster().latest(learner, &course.slug, &slug).await?.filter(is_worth_showing),
+        None => None,
+    };
+    // Who is in the middle of a lesson keeps the version that they began with.
+    let scenario = match (&found, item) {
+        (Some(Found::Live(handle)), item) => handle.scenario().cloned().or_else(|| playable(item)),
+        (_, item) => playable(item),
+    };
+    let Some(scenario) = scenario else {
+        return Ok(Redirect::to(&format!("{}{}/{slug}", app.base().as_str(), course.slug)).into_response());
+    };
+    let kind = PageKind::from_slug(&page).ok_or_else(WebError::not_found)?;
+    let at = scenario.pages.iter().position(|page| page.kind == kind).ok_or_else(WebError::not_found)?;
+    let session = found.as_ref().map(Found::view);
+    let passed = match (&session, learner) {
+        (Some(view), _) => view.passed.clone(),
+        (None, Some(learner)) => passed_in(&app.store().passed_by(learner).await?, &scenario),
+        (None, None) => Vec::new(),
+    };
+    let frame = app.frame(&nonce, &cookie::line(&headers));
+    let view = WorkspaceView {
+        frame,
+        course: course.slug.clone(),
+        scenario: scenario.slug.clone(),
+        course_title: course.title.clone(),
+        title: scenario.title.clone(),
+        namespace: scenario.namespace.clone(),
+        steps: steps(&scenario, &passed),
+        page: page_view(&scenario.pages[at], &passed),
+        back: at.checked_sub(1).and_then(|at| scenario.pages.get(at)).map(link),
+        next: scenario.pages.get(at + 1).map(link),
+        lacks: if at == 0 { lacks(&scenario.lacks) } else { fatal(&scenario.lacks) },
+        session: session.as_deref().map(session_value),
+        after: after(course, &slug),
+    };
+    Ok(pages::page(StatusCode::OK, &view))
+}
+
+fn is_worth_showing(found: &Found) -> bool {
+    match found {
+        Found::Live(_) => true,
+        Found::Past(view) => {
+            let recent = UnixMs::now().0 - view.phase.since.0 < AFTERMATH_MS;
+            recent && !view.left && matches!(view.phase.is, Stage::Failed | Stage::Ended)
+        }
+    }
+}
+
+fn session_value(view: &SessionView) -> serde_json::Value {
+    serde_json::to_value(SessionBody::from(view)).expect("plain data serialises")
+}
+
+fn find<'a>(library: &'a Library, course: &str, slug: &str) -> Option<(&'a Course, &'a Item)> {
+    let course = library.courses.iter().find(|known| known.slug == course)?;
+    Some((course, course.items.iter().find(|item| item_slug(item) == slug)?))
+}
+
+fn item_slug(item: &Item) -> &str {
+    match item {
+        Item::Scenario(scenario) => &scenario.slug,
+        Item::Broken { slug, .. } => slug,
+    }
+}
+
+fn playable(item: &Item) -> Option<Arc<Scenario>> {
+    match item {
+        Item::Scenario(scenario) => Some(scenario.clone()),
+        Item::Broken { .. } => None,
+    }
+}
+
+fn passed_in(passed: &[Passed], scenario: &Scenario) -> Vec<u32> {
+    let here = passed.iter().filter(|passed| passed.course == scenario.course && passed.scenario == scenario.slug);
+    here.map(|passed| passed.step).collect()
+}
+
+fn steps(scenario: &Scenario, passed: &[u32]) -> Vec<StepView> {
+    let steps = scenario.pages.iter().filter_map(|page| match page.kind {
+        PageKind::Step(number) => Some((number, page)),
+        PageKind::Intro | PageKind::Finish => None,
+    });
+    steps
+        .map(|(number, page)| StepView {
+            slug: page.kind.slug(),
+            title: page.title.clone(),
+            has_check: page.verify.is_some(),
+            passed: passed.contains(&number),
+        })
+        .collect()
+}
+
+fn page_view(page: &Page, passed: &[u32]) -> PageView {
+    let passed = matches!(page.kind, PageKind::Step(number) if passed.contains(&number));
+    PageView {
+        slug: page.kind.slug(),
+        title: page.title.clone(),
+        html: page.html.clone(),
+        hint: page.hint.clone(),
+        solution: page.solution.as_ref().map(|solution| solution.html.clone()),
+        has_check: page.verify.is_some() && matches!(page.kind, PageKind::Step(_)),
+        passed,
+    }
+}
+
+fn link(page: &Page) -> PageLink {
+    PageLink { slug: page.kind.slug(), title: page.title.clone() }
+}
+
+fn lacks(lacks: &[Lack]) -> Vec<LackView> {
+    lacks.iter().map(|lack| LackView { says: lack.says.clone(), fatal: lack.fatal }).collect()
+}
+
+fn fatal(all: &[Lack]) -> Vec<LackView> {
+    lacks(all).into_iter().filter(|lack| lack.fatal).collect()
+}
+
+fn diagnostic(diagnostic: &Diagnostic) -> DiagnosticView {
+    let Diagnostic { level, file, line, column, message, hint, excerpt } = diagnostic.clone();
+    let level = match level {
+        Level::Warning => LevelView::Warning,
+        Level::Error => LevelView::Error,
+    };
+    DiagnosticView { level, file, line, column, message, hint, excerpt }
+}
+
+/// The next lesson of the course that can be played.
+fn after(course: &Course, slug: &str) -> Option<AfterView> {
+    let later = course.items.iter().skip_while(|item| item_slug(item) != slug).skip(1);
+    let next = later.filter_map(playable).find(|scenario| !scenario.lacks.iter().any(|lack| lack.fatal))?;
+    Some(AfterView {
+        href: format!("{}/{}", next.course, next.slug),
+        title: next.title.clone(),
+        namespace: next.namespace.clone(),
+        time: next.time.clone(),
+    })
+}
+
+/// Every course with its lessons, and where the learner is in each.
+pub async fn catalogue(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let progress = match app.learner(&visit, &headers).await? {
+        Some(learner) => Progress::of(&app, learner).await?,
+        None => Progress::default(),
+    };
+    let library = app.shelf().library();
+    let frame = app.frame(&nonce, &cookie::line(&headers));
+    let courses = library.courses.iter().map(|course| course_view(course, &progress)).collect();
+    let resume = progress.rows.iter().find_map(|row| resume(&library, row, &progress));
+    Ok(pages::page(StatusCode::OK, &CatalogueView { frame, resume, courses }))
+}
+
+/// What a learner did, for the catalogue.
+#[derive(Default)]
+struct Progress {
+    /// The newest session of each scenario, newest first.
+    rows: Vec<SessionRow>,
+    passed: HashMap<(String, String), HashSet<u32>>,
+}
+
+impl Progress {
+    async fn of(app: &App, learner: LearnerId) -> Result<Self, WebError> {
+        let mut passed: HashMap<_, HashSet<u32>> = HashMap::new();
+        for step in app.store().passed_by(learner).await? {
+            passed.entry((step.course, step.scenario)).or_default().insert(step.step);
+        }
+        Ok(Self { rows: app.store().sessions_of(learner).await?, passed })
+    }
+
+    fn row(&self, scenario: &Scenario) -> Option<&SessionRow> {
+        self.rows.iter().find(|row| row.course == scenario.course && row.scenario == scenario.slug)
+    }
+
+    /// Every check has passed; of a lesson without checks, the last page was reached.
+    fn has_passed(&self, scenario: &Scenario) -> bool {
+        let passed = self.passed.get(&(scenario.course.clone(), scenario.slug.clone()));
+        let mut checks = scenario.pages.iter().filter_map(|page| match page.kind {
+            PageKind::Step(number) if page.verify.is_some() => Some(number),
+            _ => None,
+        });
+        let has_checks = checks.clone().next().is_some();
+        if has_checks {
+            return checks.all(|number| passed.is_some_and(|passed| passed.contains(&number)));
+        }
+        let last = scenario.pages.last().map(|page| page.kind.slug());
+        self.row(scenario).is_some_and(|row| Some(&row.page) == last.as_ref())
+    }
+}
+
+fn course_view(course: &Course, progress: &Progress) -> CourseView {
+    CourseView {
+        slug: course.slug.clone(),
+        title: course.title.clone(),
+        description: course.description.clone(),
+        lessons: course.items.iter().map(|item| lesson_row(course, item, progress)).collect(),
+        diagnostics: course.diagnostics.iter().map(diagnostic).collect(),
+    }
+}
+
+fn lesson_row(course: &Course, item: &Item, progress: &Progress) -> LessonRow {
+    match item {
+        Item::Scenario(scenario) => LessonRow {
+            href: format!("{}/{}", course.slug, scenario.slug),
+            title: scenario.title.clone(),
+            description: scenario.description.clone(),
+            namespace: scenario.namespace.clone(),
+            difficulty: scenario.difficulty.clone(),
+            time: scenario.time.clone(),
+            state: lesson_state(scenario, progress),
+            lacks: scenario.lacks.iter().map(|lack| lack.says.clone()).collect(),
+        },
+        Item::Broken { slug, title, .. } => LessonRow {
+            href: format!("{}/{slug}", course.slug),
+            title: title.clone(),
+            description: String::new(),
+            namespace: None,
+            difficulty: None,
+            time: None,
+            state: LessonState::Broken,
+            lacks: Vec::new(),
+        },
+    }
+}
+
+fn lesson_state(scenario: &Scenario, progress: &Progress) -> LessonState {
+    if scenario.lacks.iter().any(|lack| lack.fatal) {
+        return LessonState::Unplayable;
+    }
+    if progress.has_passed(scenario) {
+        return LessonState::Passed;
+    }
+    match progress.row(scenario) {
+        Some(row) => LessonState::UnderWay(place(scenario, &row.page)),
+        None => LessonState::New,
+    }
+}
+
+/// The lesson to go on with: one that is open and not finished.
+fn resume(library: &Library, row: &SessionRow, progress: &Progress) -> Option<ResumeView> {
+    let (course, item) = find(library, &row.course, &row.scenario)?;
+    let scenario = playable(item)?;
+    let running = row.state == SessionState::Live;
+    if !running && progress.has_passed(&scenario) {
+        return None;
+    }
+    let page = scenario.pages.iter().find(|page| page.kind.slug() == row.page)?;
+    Some(ResumeView {
+        title: scenario.title.clone(),
+        namespace: scenario.namespace.clone(),
+        href: format!("{}/{}/{}", course.slug, scenario.slug, row.page),
+        place: place(&scenario, &row.page),
+        page_title: page.title.clone(),
+        running,
+    })
+}
+
+fn place(scenario: &Scenario, page: &str) -> String {
+    let steps = scenario.pages.iter().filter(|page| matches!(page.kind, PageKind::Step(_))).count();
+    match page {
+        "intro" => "the introduction".into(),
+        "finish" => "the end".into(),
+        number => format!("step {number} of {steps}"),
+    }
+}
