@@ -4,6 +4,7 @@
 
 pub mod sys;
 pub mod spec;
+pub mod image;
 pub mod cgroup;
 pub mod policy;
 pub mod network;
@@ -12,4 +13,4 @@ pub mod launch;
 pub mod init;
 pub mod shim;
 pub mod keeper;
-pub mod image;
+pub mod service;

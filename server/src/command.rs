@@ -8,7 +8,9 @@ use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::spec::data_dir::{self, DataDir};
 
+mod image;
 mod run;
+mod serve;
 
 /// A self-hosted teaching sandbox: a lesson, a shell, and a fresh container for every learner.
 #[derive(Debug, Parser)]
@@ -22,7 +24,19 @@ pub struct Cli {
 enum Command {
     /// Run one container on this host, without a service
     Run(run::Run),
-    /// (the supervisor's business) the process that owns one sandbox
+    /// Serve lessons until Ctrl-C, SIGTERM or `quayside stop`
+    Serve(serve::Serve),
+    /// End the service and every sandbox
+    Stop(serve::Stop),
+    /// List, prepare and remove images
+    Image(image::Image),
+    /// (the supervisor's business) creates and ends sandboxes
+    #[command(hide = true)]
+    Keeper,
+    /// (the supervisor's business) pages, lessons and sessions
+    #[command(hide = true)]
+    Web,
+    /// (the keeper's business) the process that owns one sandbox
     #[command(hide = true)]
     Shim,
     /// (the shim's business) PID 1 of a sandbox
@@ -56,6 +70,11 @@ fn host() -> anyhow::Result<Host> {
 pub fn main(cli: Cli) -> anyhow::Result<i32> {
     match cli.command {
         Command::Run(run) => run.main(),
+        Command::Serve(serve) => serve.main(),
+        Command::Stop(stop) => stop.main(),
+        Command::Image(image) => image.main(),
+        Command::Keeper => serve::keeper(),
+        Command::Web => serve::web(),
         Command::Shim => quayside_runtime::shim::run().map(|()| 0).map_err(Into::into),
         Command::Init => quayside_runtime::init::run().map(|()| 0).map_err(Into::into),
     }

@@ -36,6 +36,40 @@ pub struct WebConfig {
     pub sandbox: Limits,
 }
 
+impl WebConfig {
+    /// Every default; the directories are the supervisor's to set.
+    pub fn new() -> Self {
+        Self {
+            store_dir: PathBuf::new(),
+            sockets_dir: PathBuf::new(),
+            lessons_dir: PathBuf::new(),
+            base_path: BasePath::default(),
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
+            sessions: SessionLimits::default(),
+            sandbox: Limits::default(),
+        }
+    }
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything the keeper is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperConfig {
+    pub data: PathBuf,
+    pub sandboxes_max: usize,
+    /// Where Debian packages come from, if not from where the host's apt takes them.
+    #[serde(default)]
+    pub debian_mirror: Option<String>,
+    /// Images to have ready, the first first.
+    pub prepare: Vec<String>,
+}
+
 /// How many sessions there may be, and for how long one waits for somebody to look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]

@@ -11,4 +11,6 @@ pub mod sandbox;
 pub mod terminal;
 pub mod session;
 pub mod web;
+pub mod bundled;
+pub mod supervisor;
 pub mod command;

@@ -129,6 +129,16 @@ pub fn sweep(data: &DataDir) -> io::Result<(Vec<Record>, Vec<Leftovers>)> {
     Ok((alive, left))
 }
 
+/// Ends every sandbox that a keeper has left; returns how many. Only when no keeper runs.
+pub fn end_all(data: &DataDir) -> io::Result<usize> {
+    let (alive, _) = sweep(data)?;
+    let kept: Vec<Record> = alive.into_iter().filter(|record| record.kept).collect();
+    for record in &kept {
+        destroy(data, record).map_err(io::Error::other)?;
+    }
+    Ok(kept.len())
+}
+
 /// The file name of a shim's socket.
 pub fn socket_name(id: SandboxId) -> String {
     format!("{id}.sock")

@@ -19,4 +19,5 @@ mod files;
 mod serve;
 pub mod client;
 
+pub use enter::sealed_bytes;
 pub use serve::run;

@@ -776,7 +776,7 @@ impl Shim {
     }
 
     fn program(&self, exec: Exec, script: &[u8]) -> io::Result<(Program, Vec<(u8, OwnedFd)>)> {
-        let script = enter::sealed_script(script)?;
+        let script = enter::sealed_bytes(script)?;
         let script_path = format!("/dev/fd/{}", enter::SCRIPT_FD);
         let args = exec.args.iter().map(|arg| arg.replace("{script}", &script_path)).collect();
         let mut env = self.sandbox.plan.env.clone();

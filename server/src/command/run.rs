@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
+use quayside_runtime::image::Sources;
 use quayside_runtime::launch::event::Event;
 use quayside_runtime::launch::parent::{Launcher, Layers, Running};
 use quayside_runtime::launch::{lease, teardown};
@@ -201,10 +202,15 @@ fn window_size() -> (u16, u16) {
     quayside_runtime::sys::window_size(io::stdout().as_fd()).unwrap_or((80, 24))
 }
 
-fn layers(_data: &DataDir, image: &str) -> anyhow::Result<Layers> {
-    let path = Path::new(image);
-    ensure!(image.contains('/') && path.is_dir(), "there is no image {image}");
-    Ok(Layers { bottom_to_top: vec![PathBuf::from(path)], env: Vec::new() })
+/// A path with a slash is a root file system; anything else a name of the catalogue, prepared on demand.
+fn layers(data: &DataDir, image: &str) -> anyhow::Result<Layers> {
+    if image.contains('/') {
+        let path = Path::new(image);
+        ensure!(path.is_dir(), "there is no directory {image} to take as a root file system");
+        return Ok(Layers { bottom_to_top: vec![PathBuf::from(path)], env: Vec::new() });
+    }
+    let image = super::image::prepare(data, image, &Sources::default())?;
+    Ok(Layers { bottom_to_top: image.layers, env: image.env })
 }
 
 /// SIGTERM to the shim, which ends everything inside in order; then whatever is left.

@@ -107,7 +107,7 @@ impl PutSource {
 impl Sandbox {
     /// Opens terminal `number`, which is made if it is not there. The first frame must be an attach.
     pub async fn terminal(&self, number: u16) -> Result<TerminalLink, ShimError> {
-        let (reader, writer) = self.open(Purpose::Terminal { number }).await?;
+        let (reader, writer) = self.open(Purpose::Terminal { number, command: Vec::new() }).await?;
         Ok(TerminalLink { reader, writer })
     }
 

@@ -31,6 +31,7 @@ pub async fn run(sandbox: &Sandbox, step: u32, verify: &Verify) -> Check {
 
 async fn execute(sandbox: &Sandbox, verify: &Verify, printed: &mut Printed) -> Result<Finished, ShimError> {
     let exec = Exec {
+        script_is_stdin: false,
         name: None,
         args: vec!["bash".into(), "{script}".into()],
         env: Vec::new(),

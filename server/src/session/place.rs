@@ -85,6 +85,7 @@ async fn chmod(sandbox: &Sandbox, mode: &str, paths: &[String]) -> Result<Result
     let mut args = vec!["chmod".to_owned(), "--".to_owned(), mode.to_owned()];
     args.extend_from_slice(paths);
     let exec = Exec {
+        script_is_stdin: false,
         name: None,
         args,
         env: Vec::new(),

@@ -26,6 +26,7 @@ pub async fn background(sandbox: &Sandbox, page: PageKind, script: &Script) -> S
     let begun = Instant::now();
     let [stdout, stderr] = ["stdout", "stderr"].map(|stream| format!("{LOG_DIR}/background{}_{stream}.log", nth(page)));
     let exec = Exec {
+        script_is_stdin: false,
         name: Some(format!("{}:background", page.slug())),
         args: vec!["bash".into(), "{script}".into()],
         env: Vec::new(),
@@ -81,6 +82,7 @@ async fn tail(sandbox: &Sandbox, paths: [&str; 2]) -> String {
     let mut said = Vec::new();
     for path in paths {
         let exec = Exec {
+            script_is_stdin: false,
             name: None,
             args: ["tail", "-c", "2048", path].map(String::from).to_vec(),
             env: Vec::new(),

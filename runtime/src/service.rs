@@ -1,0 +1,136 @@
+//! Starting the service's own processes, each with no more than it needs.
+//!
+//! Keeper and web are exec'd from the same file as the supervisor, die with it, and are told what they
+//! need by a sealed descriptor. The keeper stays root; the web process gives everything up before it
+//! runs a line of its own: it gets an id without an account, and a mount namespace in which the few
+//! directories it may see stand below [`ROOM`], because a data directory below a 0700 parent, as /root
+//! is, could not be reached after the drop.
+
+use std::ffi::CStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::shim::sealed_bytes;
+use crate::sys::process::{self, Child, Fork, ForkOptions, become_id, cloexec_from, exit_now, fork, place_fd};
+
+/// Where the web process finds its directories.
+pub const ROOM: &str = "/run/quayside";
+
+/// Descriptors that a part finds at its start.
+pub mod part_fds {
+    /// What it is told, as JSON.
+    pub const CONFIG: i32 = 3;
+    /// The listening socket (web).
+    pub const LISTENER: i32 = 4;
+}
+
+/// A directory of the host that the web process sees as `ROOM/NAME`.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    pub name: &'static str,
+    pub from: PathBuf,
+    pub writable: bool,
+}
+
+/// Starts `quayside keeper`.
+pub fn start_keeper(binary: BorrowedFd, config: &[u8]) -> io::Result<Child> {
+    start(
+        config,
+        None,
+        |program| {
+            die_with_parent()?;
+            Err(process::exec_fd(program, &[c"quayside", c"keeper"], &environment()))
+        },
+        binary,
+    )
+}
+
+/// Starts `quayside web` as `id`.
+pub fn start_web(
+    binary: BorrowedFd,
+    config: &[u8],
+    listener: BorrowedFd,
+    id: u32,
+    binds: &[Bind],
+) -> io::Result<Child> {
+    start(
+        config,
+        Some(listener),
+        |program| {
+            enter_room(binds)?;
+            become_id(id, id)?;
+            // After the last change of ids, which clears it (prctl(2), PR_SET_PDEATHSIG).
+            die_with_parent()?;
+            Err(process::exec_fd(program, &[c"quayside", c"web"], &environment()))
+        },
+        binary,
+    )
+}
+
+fn start(
+    config: &[u8],
+    listener: Option<BorrowedFd>,
+    become_part: impl FnOnce(BorrowedFd) -> io::Result<()>,
+    binary: BorrowedFd,
+) -> io::Result<Child> {
+    let config = sealed_bytes(config)?;
+    let part = || -> io::Result<()> {
+        // A group of its own: Ctrl-C is for the supervisor, which ends the parts in order.
+        nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0))?;
+        nix::unistd::chdir("/")?;
+        let high = |fd: BorrowedFd| rustix::io::fcntl_dupfd_cloexec(fd, 32);
+        let (config, program) = (high(config.as_fd())?, high(binary)?);
+        let listener: Option<OwnedFd> = listener.map(high).transpose()?;
+        place_fd(config.as_fd(), part_fds::CONFIG)?;
+        if let Some(listener) = &listener {
+            place_fd(listener.as_fd(), part_fds::LISTENER)?;
+        }
+        cloexec_from(if listener.is_some() { part_fds::LISTENER + 1 } else { part_fds::CONFIG + 1 })?;
+        process::reset_signals();
+        become_part(program.as_fd())
+    };
+    match fork(ForkOptions::default())? {
+        Fork::Parent(child) => Ok(child),
+        Fork::Child => {
+            let error = part().expect_err("exec returns only on failure");
+            let _ =
+                io::Write::write_all(&mut io::stderr(), format!("quayside: cannot start a part: {error}\n").as_bytes());
+            exit_now(1)
+        }
+    }
+}
+
+fn environment() -> [&'static CStr; 2] {
+    [c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", c"LANG=C.UTF-8"]
+}
+
+fn die_with_parent() -> io::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?)
+}
+
+/// A mount namespace of its own with the directories of `binds` below [`ROOM`].
+fn enter_room(binds: &[Bind]) -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("tmpfs"), ROOM, Some("tmpfs"), flags, Some("mode=755,size=64k"))?;
+    for Bind { name, from, writable } in binds {
+        let at = Path::new(ROOM).join(name);
+        fs::create_dir(&at)?;
+        mount(Some(from), &at, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+        let read_only = if *writable { MsFlags::empty() } else { MsFlags::MS_RDONLY };
+        let flags = flags | read_only | MsFlags::MS_BIND | MsFlags::MS_REMOUNT;
+        mount(None::<&str>, &at, None::<&str>, flags, None::<&str>)?;
+    }
+    Ok(())
+}
+
+/// Has orphans of this process's children given to it, to be reaped: shims whose keeper has ended.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}

@@ -1,0 +1,104 @@
+//! `quayside image`: what sandboxes can be made from.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, show};
+use quayside_runtime::launch::teardown::{self, Found};
+use quayside_runtime::spec::data_dir::DataDir;
+
+use super::Data;
+
+#[derive(Debug, Args)]
+pub struct Image {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the catalogue: a heading, then one image a line
+    Ls {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Make images ready, all of the catalogue if none is named
+    Prepare {
+        #[command(flatten)]
+        data: Data,
+        /// Where Debian packages come from, if not from where this host's apt takes them
+        #[arg(long, value_name = "URL")]
+        debian_mirror: Option<String>,
+        names: Vec<String>,
+    },
+    /// Remove an image that no sandbox runs on
+    Rm {
+        #[command(flatten)]
+        data: Data,
+        name: String,
+    },
+}
+
+impl Image {
+    pub fn main(self) -> anyhow::Result<i32> {
+        match self.verb {
+            Verb::Ls { data } => {
+                let store = open(&data.open()?)?;
+                print!("{}", show::ls_lines(&store.list()));
+            }
+            Verb::Prepare { data, debian_mirror, names } => {
+                let data = data.open()?;
+                let sources = Sources { debian_mirror, ..Sources::default() };
+                let all = || open(&data).map(|store| store.list().into_iter().map(|image| image.name).collect());
+                let names: Vec<String> = if names.is_empty() { all()? } else { names };
+                for name in names {
+                    let image = prepare(&data, &name, &sources)?;
+                    eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes), image.summary);
+                }
+            }
+            Verb::Rm { data, name } => {
+                let data = data.open()?;
+                let used = layers_in_use(&data, &name)?;
+                open(&data)?.remove(&name, &used)?;
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn open(data: &DataDir) -> anyhow::Result<Store> {
+    Store::open(data.images()).with_context(|| format!("cannot open the images at {}", data.images().display()))
+}
+
+/// Makes `name` ready if it is not, with its progress on standard error.
+pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<Ready> {
+    let on_terminal = io::stderr().is_terminal();
+    let mut last = String::new();
+    let mut report = |progress: Progress| {
+        let Progress { doing, done, total } = progress;
+        let share = if total > 0 { format!(" {} %", done * 100 / total) } else { String::new() };
+        let mut stderr = io::stderr();
+        // A terminal sees every step of the way, a log each stage once.
+        let _ = if on_terminal {
+            write!(stderr, "\r\x1b[Kpreparing {name}: {doing}{share}")
+        } else if doing != last {
+            writeln!(stderr, "preparing {name}: {doing}")
+        } else {
+            Ok(())
+        };
+        last = doing;
+    };
+    let image = open(data)?.prepare(name, sources, &mut report);
+    if on_terminal && !last.is_empty() {
+        eprint!("\r\x1b[K");
+    }
+    Ok(image?)
+}
+
+fn layers_in_use(data: &DataDir, name: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    let found = teardown::find_all(data).context("cannot list the sandboxes")?;
+    let used = found.iter().any(|found| matches!(found, Found::Alive(record) if record.image == name));
+    let image = if used { open(data)?.find(name) } else { None };
+    Ok(image.map(|image| image.layers).unwrap_or_default())
+}

@@ -1,0 +1,323 @@
+//! `quayside serve`: starts keeper and web, restarts either, and does nothing else.
+//!
+//! ```text
+//! starting ──▶ serving ──SIGTERM──▶ parts end; sandboxes go on for the next start
+//!                 │ └────SIGINT, quayside stop──▶ web ends, keeper ends every sandbox, then itself
+//!                 └─a part dies─▶ started again; five times without living: give up
+//! ```
+//!
+//! It holds the data directory's lock and the listening socket: a connection made while the web process
+//! is replaced waits in the backlog. Parts die with it (PR_SET_PDEATHSIG), sandboxes do not.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::fcntl::{Flock, FlockArg};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use quayside_runtime::launch::lease::WEB_ID;
+use quayside_runtime::service::{self, Bind, ROOM};
+use quayside_runtime::spec::data_dir::DataDir;
+
+use crate::config::{KeeperConfig, WebConfig};
+
+/// A part that lives this long has started well.
+const LIVES: Duration = Duration::from_secs(10);
+/// Starts in a row that do not live before it is no use.
+const TRIES_MAX: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long parts may take to end before they are killed.
+const PARTS_END: Duration = Duration::from_secs(5);
+/// How long the keeper may take to end every sandbox: each gets some seconds, several at a time.
+const SANDBOXES_END: Duration = Duration::from_secs(120);
+
+/// What the supervisor is told.
+#[derive(Debug)]
+pub struct Settings {
+    pub data: DataDir,
+    pub listen: SocketAddr,
+    pub lessons: PathBuf,
+    pub keeper: KeeperConfig,
+    /// Its directories are set here.
+    pub web: WebConfig,
+}
+
+/// Serves until it is told to end.
+pub fn serve(settings: Settings) -> anyhow::Result<()> {
+    let lock = Lock::take(&settings.data)?;
+    let listener = TcpListener::bind(settings.listen).with_context(|| {
+        format!(
+            "cannot listen on {0}; end what listens there (ss -ltnp shows it), or name another address: --listen {0}",
+            settings.listen
+        )
+    })?;
+    prepare_directories(&settings)?;
+    service::adopt_orphans()?;
+    let signals = signals()?;
+    let mut parts = Parts::new(settings, listener)?;
+    parts.start(Part::Keeper)?;
+    parts.start(Part::Web)?;
+    let result = parts.supervise(&signals);
+    drop(lock);
+    result
+}
+
+/// The data directory's lock: one service at a time. Its file holds the supervisor's pid.
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+impl Lock {
+    fn take(data: &DataDir) -> anyhow::Result<Self> {
+        let path = lock_path(data);
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut file) => {
+                file.set_len(0)?;
+                write!(file, "{}", std::process::id())?;
+                Ok(Self { _file: file })
+            }
+            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid)?;
+                let root = data.root().display();
+                bail!(
+                    "another quayside (pid {pid}) serves from {root}; end it by 'quayside stop --data {root}', or use another directory"
+                )
+            }
+            Err((_, error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+}
+
+fn lock_path(data: &DataDir) -> PathBuf {
+    data.root().join("lock")
+}
+
+/// The pid of the supervisor that serves from `data`, if one does.
+pub fn running(data: &DataDir) -> io::Result<Option<Pid>> {
+    let mut file = match File::open(lock_path(data)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut pid = String::new();
+    file.read_to_string(&mut pid)?;
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => Ok(None),
+        Err(_) => Ok(pid.trim().parse().ok().map(Pid::from_raw)),
+    }
+}
+
+fn prepare_directories(settings: &Settings) -> anyhow::Result<()> {
+    let web = settings.data.web();
+    let make = |path: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    make(&web, 0o700).with_context(|| format!("cannot make {}", web.display()))?;
+    for entry in fs::read_dir(&web)?.flatten() {
+        chown(entry.path(), Some(WEB_ID), Some(WEB_ID))?;
+    }
+    chown(&web, Some(WEB_ID), Some(WEB_ID)).with_context(|| format!("cannot hand over {}", web.display()))?;
+    make(Path::new(ROOM), 0o755).with_context(|| format!("cannot make {ROOM}"))?;
+    fs::read_dir(&settings.lessons).with_context(|| {
+        format!("cannot read the lessons at {}; name their directory by --lessons", settings.lessons.display())
+    })?;
+    Ok(())
+}
+
+fn signals() -> anyhow::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        mask.add(signal);
+    }
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Keeper,
+    Web,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Keeper => "keeper",
+            Self::Web => "web",
+        }
+    }
+}
+
+/// One part's life.
+#[derive(Debug, Default)]
+struct Life {
+    pid: Option<Pid>,
+    since: Option<Instant>,
+    tries: u32,
+    /// When it is started again.
+    due: Option<Instant>,
+}
+
+struct Parts {
+    binary: File,
+    keeper_config: Vec<u8>,
+    web_config: Vec<u8>,
+    listener: TcpListener,
+    binds: Vec<Bind>,
+    keeper: Life,
+    web: Life,
+}
+
+impl Parts {
+    fn new(settings: Settings, listener: TcpListener) -> anyhow::Result<Self> {
+        let room = Path::new(ROOM);
+        let web = WebConfig {
+            store_dir: room.join("store"),
+            sockets_dir: room.join("sockets"),
+            lessons_dir: room.join("lessons"),
+            ..settings.web
+        };
+        let bind = |name, from, writable| Bind { name, from, writable };
+        Ok(Self {
+            binary: File::open("/proc/self/exe")?,
+            keeper_config: serde_json::to_vec(&settings.keeper)?,
+            web_config: serde_json::to_vec(&web)?,
+            listener,
+            binds: vec![
+                bind("store", settings.data.web(), true),
+                bind("sockets", settings.data.run(), false),
+                bind("lessons", settings.lessons, false),
+            ],
+            keeper: Life::default(),
+            web: Life::default(),
+        })
+    }
+
+    fn life(&mut self, part: Part) -> &mut Life {
+        match part {
+            Part::Keeper => &mut self.keeper,
+            Part::Web => &mut self.web,
+        }
+    }
+
+    fn start(&mut self, part: Part) -> anyhow::Result<()> {
+        let binary = self.binary.as_fd();
+        let child = match part {
+            Part::Keeper => service::start_keeper(binary, &self.keeper_config),
+            Part::Web => service::start_web(binary, &self.web_config, self.listener.as_fd(), WEB_ID, &self.binds),
+        };
+        let child = child.with_context(|| format!("cannot start the {} process", part.name()))?;
+        let life = self.life(part);
+        life.pid = Some(child.pid);
+        life.since = Some(Instant::now());
+        life.due = None;
+        Ok(())
+    }
+
+    fn supervise(&mut self, signals: &SignalFd) -> anyhow::Result<()> {
+        loop {
+            let due = [self.keeper.due, self.web.due].into_iter().flatten().min();
+            let timeout = due.map_or(PollTimeout::NONE, |due| {
+                let wait = due.saturating_duration_since(Instant::now()).as_millis() + 1;
+                PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+            });
+            poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout)?;
+            while let Some(info) = signals.read_signal()? {
+                match Signal::try_from(info.ssi_signo as i32) {
+                    Ok(Signal::SIGTERM) => return self.end(Signal::SIGTERM, PARTS_END),
+                    Ok(Signal::SIGINT) => return self.end(Signal::SIGINT, SANDBOXES_END),
+                    Ok(Signal::SIGHUP) => self.web.pid.into_iter().for_each(|pid| drop(kill(pid, Signal::SIGHUP))),
+                    _ => {}
+                }
+            }
+            self.reap()?;
+            for part in [Part::Keeper, Part::Web] {
+                if self.life(part).due.is_some_and(|due| due <= Instant::now()) {
+                    self.start(part)?;
+                }
+            }
+        }
+    }
+
+    /// Parts that have died are due again; whoever else ended was a shim without a keeper.
+    fn reap(&mut self) -> anyhow::Result<()> {
+        loop {
+            let status = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return Ok(()),
+                Ok(status) => status,
+            };
+            for part in [Part::Keeper, Part::Web] {
+                if self.life(part).pid == status.pid() {
+                    self.died(part, status)?;
+                }
+            }
+        }
+    }
+
+    fn died(&mut self, part: Part, status: WaitStatus) -> anyhow::Result<()> {
+        let life = self.life(part);
+        life.pid = None;
+        let lived = life.since.is_some_and(|since| since.elapsed() >= LIVES);
+        life.tries = if lived { 0 } else { life.tries + 1 };
+        if life.tries >= TRIES_MAX {
+            let name = part.name();
+            let _ = self.end(Signal::SIGTERM, PARTS_END);
+            bail!(
+                "the {name} process ended {TRIES_MAX} times within {LIVES:?} of its start; its last lines above say why"
+            );
+        }
+        let pause = FIRST_PAUSE * 2u32.pow(life.tries);
+        life.due = Some(Instant::now() + pause);
+        tracing::warn!(part = part.name(), ?status, "a part has ended; it is started again");
+        Ok(())
+    }
+
+    /// Web first, so that nobody starts anything more; then the keeper, by `signal`.
+    fn end(&mut self, signal: Signal, patience: Duration) -> anyhow::Result<()> {
+        if let Some(pid) = self.web.pid.take() {
+            end_child(pid, Signal::SIGTERM, PARTS_END);
+        }
+        if signal == Signal::SIGINT && self.keeper.pid.is_none() {
+            // It is between two lives, but somebody must end the sandboxes.
+            self.start(Part::Keeper)?;
+        }
+        if let Some(pid) = self.keeper.pid.take() {
+            end_child(pid, signal, patience);
+        }
+        Ok(())
+    }
+}
+
+/// Sends `signal` and waits; SIGKILL to one that takes too long.
+fn end_child(pid: Pid, signal: Signal, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    let _ = kill(pid, signal);
+    loop {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Ok(WaitStatus::StillAlive) => {
+                tracing::warn!(pid = pid.as_raw(), "a part did not end in time and is killed");
+                let _ = kill(pid, Signal::SIGKILL);
+                let _ = waitpid(pid, None);
+                return;
+            }
+            _ => return,
+        }
+    }
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        out.debug_struct("Parts").field("listener", &self.listener.as_raw_fd()).finish_non_exhaustive()
+    }
+}
