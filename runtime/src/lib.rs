@@ -3,6 +3,6 @@
 #![deny(unsafe_code)]
 
 pub mod spec;
+pub mod image;
 pub mod shim;
 pub mod keeper;
-pub mod image;

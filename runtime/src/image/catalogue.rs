@@ -24,11 +24,7 @@ pub const CATALOGUE: &[Offer] = &[
         summary: "Commands borrowed from this host; packages cannot be installed",
         origin: Origin::Host,
     },
-    Offer {
-        name: "learner",
-        summary: "Debian 12 with the tools of the lessons",
-        origin: Origin::Debian,
-    },
+    Offer { name: "learner", summary: "Debian 12 with the tools of the lessons", origin: Origin::Debian },
 ];
 
 pub fn find(name: &str) -> Option<&'static Offer> {

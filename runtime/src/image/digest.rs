@@ -112,7 +112,8 @@ impl Walk<'_> {
     fn head(&mut self, name: &Name, kind: &str, stat: &Stat) {
         self.part(name.to_string().as_bytes());
         let size = if kind == "file" { stat.st_size } else { 0 };
-        let text = format!("{kind} {:o} {} {} {} {size}", stat.st_mode & 0o7777, stat.st_uid, stat.st_gid, stat.st_mtime);
+        let text =
+            format!("{kind} {:o} {} {} {} {size}", stat.st_mode & 0o7777, stat.st_uid, stat.st_gid, stat.st_mtime);
         self.part(text.as_bytes());
     }
 

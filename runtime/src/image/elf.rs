@@ -42,7 +42,8 @@ pub fn needs(file: &[u8]) -> Option<Needs> {
     // A RUNPATH makes the loader ignore an RPATH in the same file.
     let run_path = texts(DT_RUNPATH)?;
     let paths = if run_path.is_empty() { texts(DT_RPATH)? } else { run_path };
-    let search = paths.iter().flat_map(|path| path.split(':')).filter(|dir| !dir.is_empty()).map(String::from).collect();
+    let search =
+        paths.iter().flat_map(|path| path.split(':')).filter(|dir| !dir.is_empty()).map(String::from).collect();
     Some(Needs { interpreter, libraries: texts(DT_NEEDED)?, search })
 }
 

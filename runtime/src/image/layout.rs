@@ -8,8 +8,14 @@ use std::path::Path;
 use super::beneath::Name;
 
 /// The top folders that are links, and what each leads to.
-pub const MERGED: &[(&str, &str)] =
-    &[("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib32", "usr/lib32"), ("lib64", "usr/lib64"), ("libx32", "usr/libx32")];
+pub const MERGED: &[(&str, &str)] = &[
+    ("bin", "usr/bin"),
+    ("sbin", "usr/sbin"),
+    ("lib", "usr/lib"),
+    ("lib32", "usr/lib32"),
+    ("lib64", "usr/lib64"),
+    ("libx32", "usr/libx32"),
+];
 
 /// Where a name lies in the merged layout.
 pub fn place(name: &Name) -> Name {

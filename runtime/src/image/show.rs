@@ -1,11 +1,12 @@
 //! Images as lines for people.
 
-use crate::keeper::protocol::{ImageInfo, ImageState};
+use super::info::{ImageInfo, ImageState};
 
 /// A heading, then one image a line, its name first.
 pub fn ls_lines(images: &[ImageInfo]) -> String {
     let rows = images.iter().map(|image| [image.name.clone(), state(&image.state), image.summary.clone()]);
-    let rows: Vec<[String; 3]> = std::iter::once(["NAME", "STATE", "WHAT IT IS"].map(String::from)).chain(rows).collect();
+    let rows: Vec<[String; 3]> =
+        std::iter::once(["NAME", "STATE", "WHAT IT IS"].map(String::from)).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let (name, state) = (width(0), width(1));
     rows.iter().map(|row| format!("{:name$}  {:state$}  {}\n", row[0], row[1], row[2])).collect()

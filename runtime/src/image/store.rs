@@ -27,8 +27,8 @@ use super::catalogue::{self, Offer, Origin};
 use super::debian::{self, DebianError, Lock};
 use super::digest;
 use super::host::{self, HostError};
+use super::info::{ImageInfo, ImageState};
 use super::progress::{Meter, Progress, watched};
-use crate::keeper::protocol::{ImageInfo, ImageState};
 
 /// Raised when what we make of the same recipe changes, so that images are prepared anew.
 const HOST_RECIPE: &str = "host 1";
@@ -45,6 +45,10 @@ pub enum ImageError {
     Unknown { name: String },
     #[error("cannot remove the image {name}: a sandbox still runs on its layer {layer}; end it first")]
     InUse { name: String, layer: PathBuf },
+    #[error(
+        "cannot prepare the image {name} as an ordinary user: its files belong to several users, which only root can give them; use sudo"
+    )]
+    NotRoot { name: String },
     #[error("cannot {doing} {path}")]
     Store { doing: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -122,10 +126,18 @@ impl Store {
 
     /// Makes an image of the catalogue, unless it is there already and made of today's recipe. When another process is at
     /// it, waits for that one and takes its result.
-    pub fn prepare(&self, name: &str, sources: &Sources, report: &mut dyn FnMut(Progress)) -> Result<Image, ImageError> {
+    pub fn prepare(
+        &self,
+        name: &str,
+        sources: &Sources,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Image, ImageError> {
         let offer = catalogue::find(name).ok_or_else(|| ImageError::Unknown { name: name.to_owned() })?;
         if let Some(image) = self.up_to_date(offer) {
             return Ok(image);
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err(ImageError::NotRoot { name: name.to_owned() });
         }
         let _lock = self.lock_image(name, report)?;
         if let Some(image) = self.up_to_date(offer) {
@@ -179,10 +191,14 @@ impl Store {
             .iter()
             .map(|offer| self.lock_image(offer.name, &mut |_| {}))
             .collect::<Result<Vec<_>, _>>()?;
-        let named: Vec<PathBuf> =
-            catalogue::CATALOGUE.iter().filter_map(|offer| self.read(offer.name)).flat_map(|record| self.layer_paths(&record)).collect();
+        let named: Vec<PathBuf> = catalogue::CATALOGUE
+            .iter()
+            .filter_map(|offer| self.read(offer.name))
+            .flat_map(|record| self.layer_paths(&record))
+            .collect();
         let layers = self.root.join("layers");
-        let entries = fs::read_dir(&layers).map_err(|source| ImageError::Store { doing: "list", path: layers, source })?;
+        let entries =
+            fs::read_dir(&layers).map_err(|source| ImageError::Store { doing: "list", path: layers, source })?;
         for path in entries.flatten().map(|entry| entry.path()) {
             if !named.contains(&path) && !used.contains(&path) {
                 self.discard(&path)?;
@@ -194,7 +210,8 @@ impl Store {
     fn make_host(&self, offer: &Offer, work: &Work, report: &mut dyn FnMut(Progress)) -> Result<Record, ImageError> {
         let plan = host::decide()?;
         let id = digest::of_bytes(format!("{}{}", boot_id(), host::fingerprint(&plan)).as_bytes());
-        let mut progress = Progress { doing: "copying commands from this host".into(), done: 0, total: host::size(&plan) };
+        let mut progress =
+            Progress { doing: "copying commands from this host".into(), done: 0, total: host::size(&plan) };
         report(progress.clone());
         let root = work.layer()?;
         let size_bytes = host::copy(&plan, &root, &mut |bytes| {
@@ -261,7 +278,11 @@ impl Store {
         if to.exists() {
             return Ok(());
         }
-        fs::rename(from, &to).map_err(|source| ImageError::Store { doing: "move the finished layer to", path: to, source })
+        fs::rename(from, &to).map_err(|source| ImageError::Store {
+            doing: "move the finished layer to",
+            path: to,
+            source,
+        })
     }
 
     fn write(&self, work: &Work, record: &Record) -> Result<(), ImageError> {
@@ -321,8 +342,9 @@ impl Store {
     }
 
     fn state_of_missing(&self, name: &str) -> ImageState {
-        let held = File::open(self.root.join("locks").join(name))
-            .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK));
+        let held = File::open(self.root.join("locks").join(name)).is_ok_and(|file| {
+            rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+        });
         match held {
             true => ImageState::Preparing { doing: "in another process".into(), done: 0, total: 0 },
             false => ImageState::Absent,
@@ -347,7 +369,10 @@ impl Store {
             .filter_map(|offer| self.read(offer.name))
             .flat_map(|other| self.layer_paths(&other))
             .collect();
-        self.layer_paths(record).iter().filter(|layer| !others.contains(layer)).try_for_each(|layer| self.discard(layer))
+        self.layer_paths(record)
+            .iter()
+            .filter(|layer| !others.contains(layer))
+            .try_for_each(|layer| self.discard(layer))
     }
 
     fn layer_paths(&self, record: &Record) -> Vec<PathBuf> {
@@ -455,7 +480,9 @@ fn boot_id() -> String {
 }
 
 fn is_image_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 fn make_private(path: &Path) -> Result<(), ImageError> {

@@ -404,10 +404,8 @@ mod tests {
         assert!(refused(through).contains("symbolic link"));
         let onto = archive(&[(link("way", EntryType::Symlink, "../canary"), b""), file("way", "dead")]);
         assert!(refused(onto).contains("cannot write /way"));
-        let directory = archive(&[
-            (link("way", EntryType::Symlink, ".."), b""),
-            (header("way/", EntryType::Directory, 0), b""),
-        ]);
+        let directory =
+            archive(&[(link("way", EntryType::Symlink, ".."), b""), (header("way/", EntryType::Directory, 0), b"")]);
         assert!(refused(directory).contains("cannot write /way"));
     }
 
@@ -447,7 +445,8 @@ mod tests {
 
     #[test]
     fn a_million_entries_are_refused() {
-        let entries: Vec<_> = (0..200).map(|number| (header(&format!("f{number}"), EntryType::Regular, 0), &b""[..])).collect();
+        let entries: Vec<_> =
+            (0..200).map(|number| (header(&format!("f{number}"), EntryType::Regular, 0), &b""[..])).collect();
         assert!(refused(archive(&entries)).contains("more than 100 entries"));
     }
 

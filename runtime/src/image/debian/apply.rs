@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use super::super::beneath::{Meta, Name, Root};
-use super::super::layout;
 use super::fixups::{self, Act, Alternative, FixUp, ROOT, SHADOW, TIME};
+use crate::image::beneath::{Meta, Name, Root};
+use crate::image::layout;
 
 /// Folders with owner and mode, to be set when everything is written.
 pub type Directories = BTreeMap<Name, Meta>;
@@ -21,8 +21,11 @@ pub struct FixError {
 pub fn apply(root: &Root, fix_ups: &[FixUp], directories: &mut Directories) -> Result<(), FixError> {
     for fix_up in fix_ups {
         for act in fix_up.acts {
-            carry_out(root, act, directories)
-                .map_err(|source| FixError { what: format!("{act:?}"), reason: fix_up.reason, source })?;
+            carry_out(root, act, directories).map_err(|source| FixError {
+                what: format!("{act:?}"),
+                reason: fix_up.reason,
+                source,
+            })?;
         }
     }
     Ok(())

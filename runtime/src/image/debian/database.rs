@@ -6,10 +6,11 @@ use std::io::{self, Read};
 
 use md5::{Digest, Md5};
 
-use super::super::beneath::{Meta, Name, Root};
-use super::super::unpack::Place;
 use super::deb822;
 use super::fixups::{self, TIME};
+use crate::image::beneath::{Meta, Name, Root};
+use crate::image::digest;
+use crate::image::unpack::Place;
 
 /// A package after unpacking.
 #[derive(Debug)]
@@ -100,8 +101,9 @@ fn conffiles(root: &Root, package: &Installed) -> io::Result<Vec<(String, String
     let text = String::from_utf8_lossy(package.info("conffiles").unwrap_or_default()).into_owned();
     let mut conffiles = Vec::new();
     for path in text.lines().map(str::trim).filter(|line| line.starts_with('/')) {
-        let name = Name::parse(path.trim_start_matches('/').as_bytes())
-            .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, format!("the conffile {path} is refused: {why}")))?;
+        let name = Name::parse(path.trim_start_matches('/').as_bytes()).map_err(|why| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("the conffile {path} is refused: {why}"))
+        })?;
         if let Place::At(place) = fixups::place(&name) {
             conffiles.push((path.to_owned(), md5_of(root.read(&place)?)?));
         }
@@ -109,15 +111,17 @@ fn conffiles(root: &Root, package: &Installed) -> io::Result<Vec<(String, String
     Ok(conffiles)
 }
 
+/// Configuration files are small: the largest of Debian 12 has under 1 MB.
 fn md5_of(mut file: impl Read) -> io::Result<String> {
-    let mut hash = Md5::new();
-    io::copy(&mut file, &mut hash)?;
-    Ok(super::super::digest::hex(&hash.finalize()))
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(digest::hex(&Md5::digest(&bytes)))
 }
 
 /// Who waits for which trigger (deb-triggers(5)): one file for each name, and `File` for paths.
 fn triggers(packages: &[Installed]) -> BTreeMap<String, String> {
-    let mut files: BTreeMap<String, String> = BTreeMap::from([("File".into(), String::new()), ("Unincorp".into(), String::new())]);
+    let mut files: BTreeMap<String, String> =
+        BTreeMap::from([("File".into(), String::new()), ("Unincorp".into(), String::new())]);
     for package in packages {
         let text = String::from_utf8_lossy(package.info("triggers").unwrap_or_default()).into_owned();
         for (kind, name) in text.lines().filter_map(|line| line.split_once(char::is_whitespace)) {
@@ -167,7 +171,7 @@ mod tests {
             read("status"),
             "Package: x\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n\
              Description: a\n long one\nConffiles:\n /etc/x 32b92c7aa6ac3c8a6fa49bbb20feee45\n\n"
-                .replace("32b92c7aa6ac3c8a6fa49bbb20feee45", &super::super::super::digest::hex(&Md5::digest(b"shipped")))
+                .replace("32b92c7aa6ac3c8a6fa49bbb20feee45", &digest::hex(&Md5::digest(b"shipped")))
         );
         assert_eq!(read("info/x:amd64.list"), "/.\n/etc\n/etc/x\n");
         assert_eq!(read("info/x:amd64.postinst"), "#!/bin/sh\n");
@@ -178,7 +182,10 @@ mod tests {
     fn triggers_are_kept_by_name_and_by_path() {
         let packages = [
             package("Package: libc-bin\n", &[("triggers", "# note\ninterest-await ldconfig\n")]),
-            package("Package: debianutils\n", &[("triggers", "interest-noawait /usr/share/shells.d\nactivate ldconfig\n")]),
+            package(
+                "Package: debianutils\n",
+                &[("triggers", "interest-noawait /usr/share/shells.d\nactivate ldconfig\n")],
+            ),
         ];
         let files = triggers(&packages);
         assert_eq!(files["ldconfig"], "libc-bin\n");

@@ -19,7 +19,6 @@ impl Paragraph {
         self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)).map(|(_, value)| value.as_str())
     }
 
-
     fn add(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix([' ', '\t']) {
             if let Some((_, value)) = self.fields.last_mut() {
@@ -82,7 +81,8 @@ mod tests {
 
     #[test]
     fn fields_fold_and_paragraphs_end_at_an_empty_line() {
-        let text = "# a comment\nPackage: bash\nDescription: a shell\n for people\n .\n and scripts\n\n\npackage: dash\n";
+        let text =
+            "# a comment\nPackage: bash\nDescription: a shell\n for people\n .\n and scripts\n\n\npackage: dash\n";
         let paragraphs = parse(text);
         assert_eq!(paragraphs.len(), 2);
         assert_eq!(paragraphs[0].get("description"), Some("a shell\nfor people\n.\nand scripts"));

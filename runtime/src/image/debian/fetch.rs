@@ -17,7 +17,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::super::digest;
+use crate::image::digest;
 
 /// A mirror that does not answer within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +27,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits before the second, third and fourth try: a mirror that drops connections under load gets a rest, and a person
 /// waits five seconds at most before hearing that it does not work.
-const RETRY_WAITS: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(1000), Duration::from_millis(4000)];
+const RETRY_WAITS: [Duration; 3] =
+    [Duration::from_millis(200), Duration::from_millis(1000), Duration::from_millis(4000)];
 
 const READ_BYTES: usize = 64 * 1024;
 
@@ -182,7 +183,13 @@ impl Trouble {
 }
 
 /// Copies to the file and sums up on the way.
-fn stream(from: &mut dyn Read, file: &mut File, to: &Path, bytes_max: u64, got: &mut dyn FnMut(u64)) -> Result<String, Trouble> {
+fn stream(
+    from: &mut dyn Read,
+    file: &mut File,
+    to: &Path,
+    bytes_max: u64,
+    got: &mut dyn FnMut(u64),
+) -> Result<String, Trouble> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut bytes = 0;

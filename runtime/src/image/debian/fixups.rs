@@ -4,8 +4,9 @@
 //! behind in an image is little and always the same, so it stands here as data, with the reason on each entry. Which
 //! package's script it replaces is in brackets.
 
-use super::super::beneath::Name;
-use super::super::layout;
+use crate::image::beneath::Name;
+use crate::image::layout;
+use crate::image::unpack::Place;
 
 /// The time of every file that we write ourselves, and of every folder: 1 November 2026. A fixed time makes the tree the
 /// same on every host.
@@ -21,21 +22,56 @@ const SSH: u32 = 102;
 /// One thing to do, with modes and groups as they are in the image. Everything belongs to root.
 #[derive(Debug, Clone, Copy)]
 pub enum Act {
-    Directory { path: &'static str, mode: u32, gid: u32 },
-    File { path: &'static str, mode: u32, gid: u32, text: &'static str },
+    Directory {
+        path: &'static str,
+        mode: u32,
+        gid: u32,
+    },
+    File {
+        path: &'static str,
+        mode: u32,
+        gid: u32,
+        text: &'static str,
+    },
     /// A file that a package ships as the default of another.
-    Copy { from: &'static str, to: &'static str, mode: u32 },
-    Link { path: &'static str, to: &'static str },
+    Copy {
+        from: &'static str,
+        to: &'static str,
+        mode: u32,
+    },
+    Link {
+        path: &'static str,
+        to: &'static str,
+    },
     /// Owner and mode that a script would set on a file of a package.
-    Change { path: &'static str, mode: u32, gid: u32 },
+    Change {
+        path: &'static str,
+        mode: u32,
+        gid: u32,
+    },
     /// A file capability (capabilities(7)).
-    Capability { path: &'static str, value: &'static [u8] },
+    Capability {
+        path: &'static str,
+        value: &'static [u8],
+    },
     /// /etc/passwd, group, shadow and gshadow from base-passwd's masters and these lines.
-    Accounts { users: &'static [&'static str], groups: &'static [&'static str] },
+    Accounts {
+        users: &'static [&'static str],
+        groups: &'static [&'static str],
+    },
     /// A template of pam-auth-update, with its `$…` lines replaced; those that are not named are dropped.
-    Pam { from: &'static str, to: &'static str, values: &'static [(&'static str, &'static str)] },
+    Pam {
+        from: &'static str,
+        to: &'static str,
+        values: &'static [(&'static str, &'static str)],
+    },
     /// All certificates of a folder in one file, a list of their names, and a link to each.
-    Certificates { from: &'static str, bundle: &'static str, list: &'static str, links: &'static str },
+    Certificates {
+        from: &'static str,
+        bundle: &'static str,
+        list: &'static str,
+        links: &'static str,
+    },
     Alternative(Alternative),
 }
 
@@ -154,7 +190,10 @@ pub const FIX_UPS: &[FixUp] = &[
             Act::Pam {
                 from: "usr/share/pam/common-account",
                 to: "etc/pam.d/common-account",
-                values: &[("$account_primary", "account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so")],
+                values: &[(
+                    "$account_primary",
+                    "account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so",
+                )],
             },
             Act::Pam {
                 from: "usr/share/pam/common-password",
@@ -235,32 +274,64 @@ pub const FIX_UPS: &[FixUp] = &[
             Act::Alternative(Alternative {
                 name: "iptables",
                 link: "/usr/sbin/iptables",
-                slaves: &[("iptables-restore", "/usr/sbin/iptables-restore"), ("iptables-save", "/usr/sbin/iptables-save")],
+                slaves: &[
+                    ("iptables-restore", "/usr/sbin/iptables-restore"),
+                    ("iptables-save", "/usr/sbin/iptables-save"),
+                ],
                 choices: &[
                     ("/usr/sbin/iptables-nft", 20, &["/usr/sbin/iptables-nft-restore", "/usr/sbin/iptables-nft-save"]),
-                    ("/usr/sbin/iptables-legacy", 10, &["/usr/sbin/iptables-legacy-restore", "/usr/sbin/iptables-legacy-save"]),
+                    (
+                        "/usr/sbin/iptables-legacy",
+                        10,
+                        &["/usr/sbin/iptables-legacy-restore", "/usr/sbin/iptables-legacy-save"],
+                    ),
                 ],
             }),
             Act::Alternative(Alternative {
                 name: "ip6tables",
                 link: "/usr/sbin/ip6tables",
-                slaves: &[("ip6tables-restore", "/usr/sbin/ip6tables-restore"), ("ip6tables-save", "/usr/sbin/ip6tables-save")],
+                slaves: &[
+                    ("ip6tables-restore", "/usr/sbin/ip6tables-restore"),
+                    ("ip6tables-save", "/usr/sbin/ip6tables-save"),
+                ],
                 choices: &[
-                    ("/usr/sbin/ip6tables-nft", 20, &["/usr/sbin/ip6tables-nft-restore", "/usr/sbin/ip6tables-nft-save"]),
-                    ("/usr/sbin/ip6tables-legacy", 10, &["/usr/sbin/ip6tables-legacy-restore", "/usr/sbin/ip6tables-legacy-save"]),
+                    (
+                        "/usr/sbin/ip6tables-nft",
+                        20,
+                        &["/usr/sbin/ip6tables-nft-restore", "/usr/sbin/ip6tables-nft-save"],
+                    ),
+                    (
+                        "/usr/sbin/ip6tables-legacy",
+                        10,
+                        &["/usr/sbin/ip6tables-legacy-restore", "/usr/sbin/ip6tables-legacy-save"],
+                    ),
                 ],
             }),
             Act::Alternative(Alternative {
                 name: "arptables",
                 link: "/usr/sbin/arptables",
-                slaves: &[("arptables-restore", "/usr/sbin/arptables-restore"), ("arptables-save", "/usr/sbin/arptables-save")],
-                choices: &[("/usr/sbin/arptables-nft", 20, &["/usr/sbin/arptables-nft-restore", "/usr/sbin/arptables-nft-save"])],
+                slaves: &[
+                    ("arptables-restore", "/usr/sbin/arptables-restore"),
+                    ("arptables-save", "/usr/sbin/arptables-save"),
+                ],
+                choices: &[(
+                    "/usr/sbin/arptables-nft",
+                    20,
+                    &["/usr/sbin/arptables-nft-restore", "/usr/sbin/arptables-nft-save"],
+                )],
             }),
             Act::Alternative(Alternative {
                 name: "ebtables",
                 link: "/usr/sbin/ebtables",
-                slaves: &[("ebtables-restore", "/usr/sbin/ebtables-restore"), ("ebtables-save", "/usr/sbin/ebtables-save")],
-                choices: &[("/usr/sbin/ebtables-nft", 20, &["/usr/sbin/ebtables-nft-restore", "/usr/sbin/ebtables-nft-save"])],
+                slaves: &[
+                    ("ebtables-restore", "/usr/sbin/ebtables-restore"),
+                    ("ebtables-save", "/usr/sbin/ebtables-save"),
+                ],
+                choices: &[(
+                    "/usr/sbin/ebtables-nft",
+                    20,
+                    &["/usr/sbin/ebtables-nft-restore", "/usr/sbin/ebtables-nft-save"],
+                )],
             }),
         ],
     },
@@ -302,13 +373,17 @@ struct LeftOut {
     prefix: &'static str,
     /// Files whose name begins so are written all the same.
     except: &'static str,
-    #[allow(dead_code, reason = "read by people")]
+    #[expect(dead_code, reason = "for people")]
     reason: &'static str,
 }
 
 const LEFT_OUT: &[LeftOut] = &[
     LeftOut { prefix: "usr/share/doc", except: "copyright", reason: "changelogs are for packagers; the licences stay" },
-    LeftOut { prefix: "usr/share/locale", except: "", reason: "translations, 60 MB; lessons and their checks read English" },
+    LeftOut {
+        prefix: "usr/share/locale",
+        except: "",
+        reason: "translations, 60 MB; lessons and their checks read English",
+    },
     LeftOut { prefix: "usr/share/info", except: "", reason: "there is no info reader" },
     LeftOut { prefix: "usr/share/lintian", except: "", reason: "notes to Debian's own checker" },
     LeftOut { prefix: "var/run", except: "", reason: "a folder in base-files; a link in a running Debian" },
@@ -316,8 +391,7 @@ const LEFT_OUT: &[LeftOut] = &[
 ];
 
 /// Where a name of a package goes: into the merged layout, or nowhere.
-pub fn place(name: &Name) -> super::super::unpack::Place {
-    use super::super::unpack::Place;
+pub fn place(name: &Name) -> Place {
     if is_left_out(name) { Place::Nowhere } else { Place::At(layout::place(name)) }
 }
 
@@ -390,7 +464,6 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::unpack::Place;
     use super::*;
 
     #[test]
@@ -410,7 +483,8 @@ mod tests {
 
     #[test]
     fn accounts_have_no_password_and_no_hash() {
-        let accounts = accounts("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\n", &["a:x:100:1::/:/bin/sh"], &["g:x:101:"]);
+        let accounts =
+            accounts("root:*:0:0:root:/root:/bin/bash\n", "root:*:0:\n", &["a:x:100:1::/:/bin/sh"], &["g:x:101:"]);
         assert_eq!(accounts.passwd, "root:x:0:0:root:/root:/bin/bash\na:x:100:1::/:/bin/sh\n");
         assert_eq!(accounts.group, "root:x:0:\ng:x:101:\n");
         assert_eq!(accounts.shadow, "root:*:20758:0:99999:7:::\na:*:20758:0:99999:7:::\n");

@@ -22,7 +22,8 @@ const RELEASE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 const PACKAGES_MAX_BYTES: u64 = 128 * 1024 * 1024;
 
 const VERIFIERS: &[&str] = &["/usr/bin/gpgv", "/usr/bin/sqv"];
-const KEYRINGS: &[&str] = &["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
+const KEYRINGS: &[&str] =
+    &["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -93,7 +94,10 @@ pub fn fetch(
 }
 
 /// Asks one mirror after another; the first success, or the last failure.
-fn first_that_has<T>(bases: &[String], mut ask: impl FnMut(&str) -> Result<T, IndexError>) -> Option<Result<T, IndexError>> {
+fn first_that_has<T>(
+    bases: &[String],
+    mut ask: impl FnMut(&str) -> Result<T, IndexError>,
+) -> Option<Result<T, IndexError>> {
     let mut last = None;
     for base in bases {
         let result = ask(base);
@@ -133,7 +137,9 @@ fn fetch_one(
     // By its sum first: that name stays right while the mirror is being updated.
     let by_hash = format!("{base}/dists/{suite}/main/binary-{architecture}/by-hash/SHA256/{}", expected.sha256);
     match fetcher.known(&by_hash, &packages, &expected, &|_| {}) {
-        Err(FetchError::Gone { .. }) => fetcher.known(&format!("{base}/dists/{suite}/{wanted}"), &packages, &expected, &|_| {})?,
+        Err(FetchError::Gone { .. }) => {
+            fetcher.known(&format!("{base}/dists/{suite}/{wanted}"), &packages, &expected, &|_| {})?
+        }
         result => result?,
     }
     Ok(packages)
@@ -159,7 +165,13 @@ fn part(signed: &str) -> Option<Parts> {
     Some(Parts { text: lines.join("\n"), signature: format!("{SIGNATURE}{signature}") })
 }
 
-fn verify(verifier: &Path, keyring: &Path, signature: &Path, signed: &Path, suite: &'static str) -> Result<(), IndexError> {
+fn verify(
+    verifier: &Path,
+    keyring: &Path,
+    signature: &Path,
+    signed: &Path,
+    suite: &'static str,
+) -> Result<(), IndexError> {
     let output = Command::new(verifier)
         .arg("--keyring")
         .args([keyring, signature, signed])

@@ -14,7 +14,9 @@ use super::version;
 pub enum ResolveError {
     #[error("the index has no package {package}, which the image needs; the mirror may be of another release")]
     NoSeed { package: String },
-    #[error("{package} needs {wanted}, and the index has nothing that meets it; the mirror may be in the middle of an update")]
+    #[error(
+        "{package} needs {wanted}, and the index has nothing that meets it; the mirror may be in the middle of an update"
+    )]
     Unmet { package: String, wanted: String },
 }
 
@@ -28,14 +30,20 @@ pub enum Prefer<'a> {
 
 /// The packages, sorted by name.
 pub fn resolve(index: &Index, seeds: &[&str], prefer: Prefer) -> Result<Vec<Pin>, ResolveError> {
-    let mut resolver = Resolver { index, prefer, chosen: BTreeMap::new(), waiting: VecDeque::new(), seeds: seeds.iter().copied().collect() };
+    let mut resolver = Resolver {
+        index,
+        prefer,
+        chosen: BTreeMap::new(),
+        waiting: VecDeque::new(),
+        seeds: seeds.iter().copied().collect(),
+    };
     for seed in seeds {
         let best = resolver.best(&Relation { package: seed.to_string(), version: None });
         resolver.choose(best.ok_or_else(|| ResolveError::NoSeed { package: seed.to_string() })?);
     }
     while let Some(candidate) = resolver.waiting.pop_front() {
-        for group in &candidate.depends {
-            resolver.meet(candidate, group)?;
+        for group in candidate.depends() {
+            resolver.meet(candidate, &group)?;
         }
     }
     Ok(resolver.chosen.into_values().map(|candidate| candidate.pin.clone()).collect())
@@ -119,8 +127,8 @@ fn provides(candidate: &Candidate, relation: &Relation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lock::Archive;
     use super::*;
+    use crate::image::debian::lock::Archive;
 
     /// An index from lines of `package version | depends | provides`.
     fn index(lines: &[&str]) -> Index {
@@ -136,13 +144,14 @@ mod tests {
         }
         let mut index = Index::default();
         index.add(Archive::Main, text.as_bytes()).unwrap();
-        assert_eq!(index.len(), lines.len());
         index
     }
 
     fn check(lines: &[&str], seeds: &[&str]) -> String {
         match resolve(&index(lines), seeds, Prefer::Newest) {
-            Ok(pins) => pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect::<Vec<_>>().join(", "),
+            Ok(pins) => {
+                pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect::<Vec<_>>().join(", ")
+            }
             Err(error) => error.to_string(),
         }
     }

@@ -85,7 +85,8 @@ impl Entry {
 
     /// The same archive also carries Debian 12 when its own suite is another one of Debian.
     fn is_debian(&self) -> bool {
-        const OTHER_SUITES: &[&str] = &["oldoldstable", "oldstable", "stable", "testing", "unstable", "bullseye", "trixie", "forky", "sid"];
+        const OTHER_SUITES: &[&str] =
+            &["oldoldstable", "oldstable", "stable", "testing", "unstable", "bullseye", "trixie", "forky", "sid"];
         self.looks_official() && OTHER_SUITES.iter().any(|suite| self.has_main(suite))
     }
 
@@ -150,7 +151,9 @@ fn parse_line(line: &str) -> Option<Entry> {
 }
 
 fn parse_deb822(text: &str) -> Vec<Entry> {
-    let words = |value: Option<&str>| -> Vec<String> { value.unwrap_or_default().split_whitespace().map(String::from).collect() };
+    let words = |value: Option<&str>| -> Vec<String> {
+        value.unwrap_or_default().split_whitespace().map(String::from).collect()
+    };
     let mut entries = Vec::new();
     for paragraph in deb822::parse(text) {
         let off = paragraph.get("Enabled").is_some_and(|value| value.eq_ignore_ascii_case("no"));
@@ -168,11 +171,11 @@ fn parse_deb822(text: &str) -> Vec<Entry> {
 /// `Acquire::http::Proxy "http://…";` as administrators write it; the last one counts.
 fn apt_proxy(texts: &[String]) -> Option<String> {
     let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
-    let values = lines.filter_map(|line| {
+    let mut values = lines.filter_map(|line| {
         let (key, rest) = line.split_once(char::is_whitespace)?;
         key.eq_ignore_ascii_case("Acquire::http::Proxy").then_some(rest)
     });
-    let value = values.last()?.trim().trim_end_matches(';').trim().trim_matches('"');
+    let value = values.next_back()?.trim().trim_end_matches(';').trim().trim_matches('"');
     value.starts_with("http").then(|| value.to_owned())
 }
 
@@ -183,7 +186,9 @@ fn texts(apt: &Path, file: &str, folder: &str, endings: &[&str]) -> Vec<String> 
     }
     if let Ok(entries) = fs::read_dir(apt.join(folder)) {
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        found.retain(|path| endings.contains(&"") || path.extension().is_some_and(|ending| endings.iter().any(|e| ending == *e)));
+        found.retain(|path| {
+            endings.contains(&"") || path.extension().is_some_and(|ending| endings.iter().any(|e| ending == *e))
+        });
         found.sort();
         paths.extend(found);
     }
@@ -233,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_host_of_another_debian_lends_its_mirror() {
-        let text = "deb http://one.example/debian trixie main\ndeb http://one.example/debian-security trixie-security main\n";
+        let text =
+            "deb http://one.example/debian trixie main\ndeb http://one.example/debian-security trixie-security main\n";
         let mirrors = check(&[("sources.list", text)]).unwrap();
         assert_eq!(mirrors.main, ["http://one.example/debian"]);
         assert_eq!(mirrors.security, ["http://one.example/debian-security"]);
@@ -241,7 +247,8 @@ mod tests {
 
     #[test]
     fn a_host_that_is_no_debian_is_told_what_to_set() {
-        let ubuntu = check(&[("sources.list", "deb http://archive.example/ubuntu jammy main\n")]).unwrap_err().to_string();
+        let ubuntu =
+            check(&[("sources.list", "deb http://archive.example/ubuntu jammy main\n")]).unwrap_err().to_string();
         assert!(ubuntu.contains("images.debian-mirror"), "{ubuntu}");
         assert!(check(&[]).is_err());
         let disabled = "Types: deb\nEnabled: no\nURIs: http://one.example/debian\nSuites: bookworm\nComponents: main\n";
@@ -260,7 +267,8 @@ mod tests {
     #[test]
     fn the_proxy_of_apt_is_used() {
         let list = ("sources.list", "deb http://one.example/debian bookworm main\n");
-        let proxy = ("apt.conf.d/99proxy", "Acquire::Retries \"3\";\nAcquire::http::Proxy \"http://cache.example:3142\";\n");
+        let proxy =
+            ("apt.conf.d/99proxy", "Acquire::Retries \"3\";\nAcquire::http::Proxy \"http://cache.example:3142\";\n");
         assert_eq!(check(&[list, proxy]).unwrap().proxy.as_deref(), Some("http://cache.example:3142"));
         let direct = ("apt.conf", "Acquire::http::Proxy \"DIRECT\";\n");
         assert_eq!(check(&[list, direct]).unwrap().proxy, None);

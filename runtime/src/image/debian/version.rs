@@ -47,7 +47,10 @@ fn compare_text(a: &str, b: &str) -> Ordering {
         Some(other) => i32::from(*other) + 256,
     };
     let length = a.len().max(b.len());
-    (0..length).map(|index| weight(a, index).cmp(&weight(b, index))).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    (0..length)
+        .map(|index| weight(a, index).cmp(&weight(b, index)))
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
 }
 
 /// Numbers of any length: without leading zeros the longer one is larger.
@@ -63,7 +66,18 @@ mod tests {
     #[test]
     fn versions_sort_as_dpkg_sorts_them() {
         let ascending = [
-            "0.9", "1.0~~", "1.0~rc1", "1.0", "1.0-1", "1.0-1+deb12u1", "1.0-1.1", "1.0-2", "1.0a", "1.0+dfsg", "1.2", "1.10",
+            "0.9",
+            "1.0~~",
+            "1.0~rc1",
+            "1.0",
+            "1.0-1",
+            "1.0-1+deb12u1",
+            "1.0-1.1",
+            "1.0-2",
+            "1.0a",
+            "1.0+dfsg",
+            "1.2",
+            "1.10",
             "1:0.1",
         ];
         for pair in ascending.windows(2) {

@@ -59,8 +59,11 @@ pub fn copy(plan: &Plan, root: &Root, copied: &mut dyn FnMut(u64)) -> Result<u64
     skeleton(root)?;
     let mut bytes = 0;
     for (to, from) in &plan.copies {
-        let size = copy_file(root, to, from)
-            .map_err(|source| HostError::Copy { from: from.clone(), to: to.clone(), source })?;
+        let size = copy_file(root, to, from).map_err(|source| HostError::Copy {
+            from: from.clone(),
+            to: to.clone(),
+            source,
+        })?;
         copied(size);
         bytes += size;
     }
@@ -107,7 +110,8 @@ fn skeleton(root: &Root) -> Result<(), HostError> {
     }
     for own in OWN_FILES {
         let name = Name::of(own.name);
-        root.file(&name, Meta::root(own.mode, 0), &[], &mut own.text.as_bytes()).map_err(|source| failed(&name, source))?;
+        root.file(&name, Meta::root(own.mode, 0), &[], &mut own.text.as_bytes())
+            .map_err(|source| failed(&name, source))?;
     }
     Ok(())
 }
@@ -173,7 +177,11 @@ const OWN_FILES: &[OwnFile] = &[
         mode: 0o644,
         text: "[ -z \"$PS1\" ] && return\nshopt -s checkwinsize\nPS1='\\u@\\h:\\w\\$ '\n",
     },
-    OwnFile { name: "root/.profile", mode: 0o644, text: "if [ -n \"${BASH-}\" ] && [ -f ~/.bashrc ]; then . ~/.bashrc; fi\n" },
+    OwnFile {
+        name: "root/.profile",
+        mode: 0o644,
+        text: "if [ -n \"${BASH-}\" ] && [ -f ~/.bashrc ]; then . ~/.bashrc; fi\n",
+    },
     OwnFile {
         name: "root/.bashrc",
         mode: 0o644,
