@@ -236,7 +236,10 @@ impl Parts {
                 match Signal::try_from(info.ssi_signo as i32) {
                     Ok(Signal::SIGTERM) => return self.end(Signal::SIGTERM, PARTS_END),
                     Ok(Signal::SIGINT) => return self.end(Signal::SIGINT, SANDBOXES_END),
-                    Ok(Signal::SIGHUP) => self.web.pid.into_iter().for_each(|pid| drop(kill(pid, Signal::SIGHUP))),
+                    Ok(Signal::SIGHUP) => {
+                        // The web process reads its lessons anew; one that is gone reads them when it starts.
+                        let _ = self.web.pid.map(|pid| kill(pid, Signal::SIGHUP));
+                    }
                     _ => {}
                 }
             }

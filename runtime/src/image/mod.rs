@@ -8,16 +8,18 @@
 //! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
 
 mod beneath;
-pub mod catalogue;
-pub mod debian;
 mod digest;
-mod elf;
 mod layout;
-mod progress;
+mod elf;
 mod unpack;
+mod progress;
+mod info;
+pub mod catalogue;
 pub mod host;
-pub mod show;
+pub mod debian;
 mod store;
+pub mod show;
 
+pub use info::{ImageInfo, ImageState};
 pub use progress::Progress;
 pub use store::{Image, ImageError, Sources, Store, relock};

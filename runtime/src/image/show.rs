@@ -1,6 +1,6 @@
 //! Images as lines for people.
 
-use crate::keeper::protocol::{ImageInfo, ImageState};
+use super::info::{ImageInfo, ImageState};
 
 /// A heading, then one image a line, its name first.
 pub fn ls_lines(images: &[ImageInfo]) -> String {

@@ -27,8 +27,8 @@ use super::catalogue::{self, Offer, Origin};
 use super::debian::{self, DebianError, Lock};
 use super::digest;
 use super::host::{self, HostError};
+use super::info::{ImageInfo, ImageState};
 use super::progress::{Meter, Progress, watched};
-use crate::keeper::protocol::{ImageInfo, ImageState};
 
 /// Raised when what we make of the same recipe changes, so that images are prepared anew.
 const HOST_RECIPE: &str = "host 1";
@@ -45,6 +45,10 @@ pub enum ImageError {
     Unknown { name: String },
     #[error("cannot remove the image {name}: a sandbox still runs on its layer {layer}; end it first")]
     InUse { name: String, layer: PathBuf },
+    #[error(
+        "cannot prepare the image {name} as an ordinary user: its files belong to several users, which only root can give them; use sudo"
+    )]
+    NotRoot { name: String },
     #[error("cannot {doing} {path}")]
     Store { doing: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -131,6 +135,9 @@ impl Store {
         let offer = catalogue::find(name).ok_or_else(|| ImageError::Unknown { name: name.to_owned() })?;
         if let Some(image) = self.up_to_date(offer) {
             return Ok(image);
+        }
+        if !rustix::process::geteuid().is_root() {
+            return Err(ImageError::NotRoot { name: name.to_owned() });
         }
         let _lock = self.lock_image(name, report)?;
         if let Some(image) = self.up_to_date(offer) {

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::image::{ImageInfo, ImageState};
 use crate::spec::{SandboxId, SandboxSpec};
 
 pub const KEEPER_VERSION: u32 = 1;
@@ -88,32 +89,6 @@ pub struct SandboxInfo {
     /// How long the launch took.
     #[serde(default)]
     pub launch_us: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ImageInfo {
-    pub name: String,
-    /// One line for people: what it is, or what it stands in for.
-    pub summary: String,
-    pub state: ImageState,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "kebab-case")]
-pub enum ImageState {
-    Absent,
-    Preparing {
-        /// What is done now, in words: `fetching packages`.
-        doing: String,
-        done: u64,
-        total: u64,
-    },
-    Ready {
-        size_bytes: u64,
-    },
-    Failed {
-        message: String,
-    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use super::super::beneath::{Meta, Name, Root};
-use super::super::layout;
 use super::fixups::{self, Act, Alternative, FixUp, ROOT, SHADOW, TIME};
+use crate::image::beneath::{Meta, Name, Root};
+use crate::image::layout;
 
 /// Folders with owner and mode, to be set when everything is written.
 pub type Directories = BTreeMap<Name, Meta>;

@@ -17,7 +17,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::super::digest;
+use crate::image::digest;
 
 /// A mirror that does not answer within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,8 +4,9 @@
 //! behind in an image is little and always the same, so it stands here as data, with the reason on each entry. Which
 //! package's script it replaces is in brackets.
 
-use super::super::beneath::Name;
-use super::super::layout;
+use crate::image::beneath::Name;
+use crate::image::layout;
+use crate::image::unpack::Place;
 
 /// The time of every file that we write ourselves, and of every folder: 1 November 2026. A fixed time makes the tree the
 /// same on every host.
@@ -372,7 +373,7 @@ struct LeftOut {
     prefix: &'static str,
     /// Files whose name begins so are written all the same.
     except: &'static str,
-    #[allow(dead_code, reason = "read by people")]
+    #[expect(dead_code, reason = "for people")]
     reason: &'static str,
 }
 
@@ -390,8 +391,7 @@ const LEFT_OUT: &[LeftOut] = &[
 ];
 
 /// Where a name of a package goes: into the merged layout, or nowhere.
-pub fn place(name: &Name) -> super::super::unpack::Place {
-    use super::super::unpack::Place;
+pub fn place(name: &Name) -> Place {
     if is_left_out(name) { Place::Nowhere } else { Place::At(layout::place(name)) }
 }
 
@@ -464,7 +464,6 @@ fn lines(lines: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::unpack::Place;
     use super::*;
 
     #[test]

@@ -5,84 +5,37 @@
 
 use std::fmt;
 
-use super::super::digest;
+use crate::image::digest;
 
 /// The release that the learner image is made of.
 pub const SUITE: &str = "bookworm";
 pub const SECURITY_SUITE: &str = "bookworm-security";
 
-/// The seeds of the learner image, each group with its reason. What they depend on is added by the resolver; what is
-/// essential in Debian is named here, because nothing depends on it.
-pub const LEARNER_SEEDS: &[(&str, &[&str])] = &[
+/// The seeds of the learner image, each group with its reason, names separated by blanks. What they depend on is added by
+/// the resolver; what is essential in Debian is named here, because nothing depends on it.
+pub const LEARNER_SEEDS: &[(&str, &str)] = &[
     (
-        "the merged layout is ours from the start; without this, the resolver would take usrmerge and all of Perl",
-        &["usr-is-merged"],
+        "the merged layout is ours from the start; without this, the resolver would take usrmerge, which converts one",
+        "usr-is-merged",
     ),
     (
         "Debian's essential packages: every other package takes them for granted",
-        &[
-            "base-files",
-            "base-passwd",
-            "bash",
-            "coreutils",
-            "dash",
-            "debianutils",
-            "diffutils",
-            "dpkg",
-            "findutils",
-            "grep",
-            "gzip",
-            "hostname",
-            "init-system-helpers",
-            "libc-bin",
-            "login",
-            "mawk",
-            "ncurses-base",
-            "ncurses-bin",
-            "passwd",
-            "perl-base",
-            "sed",
-            "sysvinit-utils",
-            "tar",
-            "util-linux",
-        ],
+        "base-files base-passwd bash coreutils dash debianutils diffutils dpkg findutils grep gzip hostname \
+         init-system-helpers libc-bin login mawk ncurses-base ncurses-bin passwd perl-base sed sysvinit-utils tar \
+         util-linux",
     ),
-    ("packages can be looked at, and installed from a file", &["apt", "adduser"]),
+    ("packages can be looked at, and installed from a file", "apt adduser"),
     (
         "what containers are made of: namespaces, mounts, capabilities, attributes",
-        &[
-            "mount",
-            "util-linux-extra",
-            "bsdextrautils",
-            "attr",
-            "acl",
-            "libcap2-bin",
-            "uidmap",
-            "busybox-static",
-            "tini",
-        ],
+        "mount util-linux-extra bsdextrautils attr acl libcap2-bin uidmap busybox-static tini",
     ),
-    ("processes", &["procps", "psmisc", "strace", "lsof", "cron"]),
+    ("processes", "procps psmisc strace lsof cron"),
     (
         "network",
-        &[
-            "iproute2",
-            "iputils-ping",
-            "nftables",
-            "iptables",
-            "tcpdump",
-            "socat",
-            "curl",
-            "wget",
-            "netcat-openbsd",
-            "openssh-client",
-            "ca-certificates",
-        ],
+        "iproute2 iputils-ping nftables iptables tcpdump socat curl wget netcat-openbsd openssh-client \
+         ca-certificates",
     ),
-    (
-        "a terminal that one can work in",
-        &["bash-completion", "vim-tiny", "nano", "less", "tmux", "jq", "tree", "file", "git", "python3", "sudo"],
-    ),
+    ("a terminal that one can work in", "bash-completion vim-tiny nano less tmux jq tree file git python3 sudo"),
 ];
 
 /// The pinned packages that this build of Quayside was made with.
@@ -243,8 +196,8 @@ mod tests {
         let lock = Lock::parse(LEARNER_LOCK).unwrap();
         assert_eq!(lock.to_string(), LEARNER_LOCK);
         for (reason, seeds) in LEARNER_SEEDS {
-            for seed in *seeds {
-                assert!(lock.pins.iter().any(|pin| pin.package == *seed), "{seed} ({reason}) is not in the lock");
+            for seed in seeds.split_whitespace() {
+                assert!(lock.pins.iter().any(|pin| pin.package == seed), "{seed} ({reason}) is not in the lock");
             }
         }
         assert!(lock.pins.is_sorted_by_key(|pin| &pin.package));

@@ -9,18 +9,18 @@
 //! [`lock`] is the recipe, [`sources`] finds a mirror, [`resolve`] and [`fixups`] decide, the rest does. No script of a
 //! package is ever run.
 
-mod apply;
-mod archive;
-mod database;
 mod deb822;
-mod fetch;
-mod fixups;
-mod index;
-mod lock;
-mod release;
-mod resolve;
-mod sources;
 mod version;
+mod lock;
+mod sources;
+mod index;
+mod resolve;
+mod fetch;
+mod release;
+mod archive;
+mod fixups;
+mod apply;
+mod database;
 
 use std::fs::{self, File};
 use std::io;
@@ -40,7 +40,7 @@ use self::archive::Part;
 use self::database::Installed;
 use self::fetch::{Expected, Fetcher};
 use self::resolve::Prefer;
-use super::beneath::Root;
+use super::beneath::{Meta, Name, Root};
 use super::digest;
 use super::progress::{Meter, in_parallel};
 use super::unpack::{self, Limits, UnpackError};
@@ -101,7 +101,7 @@ pub struct Site<'a> {
 
 /// The seeds of the learner image in one list.
 pub fn learner_seeds() -> Vec<&'static str> {
-    LEARNER_SEEDS.iter().flat_map(|(_, seeds)| *seeds).copied().collect()
+    LEARNER_SEEDS.iter().flat_map(|(_, seeds)| seeds.split_whitespace()).collect()
 }
 
 /// Makes the image in `root`, which is empty. Gives notices for the operator.
@@ -198,16 +198,22 @@ impl Workshop<'_> {
         let expected = Expected { size: pin.size, sha256: pin.sha256.clone() };
         // A security update moves into main with the next point release, so main is asked for it too.
         let bases = self.site.mirrors.of(pin.archive).iter().chain(&self.site.mirrors.main);
-        let mut result = Err(FetchError::Gone { url: pin.path.clone() });
-        for base in bases {
-            let url = format!("{base}/{}", pin.path.replace(':', "%3a").replace('~', "%7e"));
-            result = self.fetcher.known(&url, &part, &expected, &|bytes| self.meter.add(bytes));
-            if result.is_ok() {
-                break;
+        self.ask_each(bases.map(|base| format!("{base}/{}", escaped(&pin.path))), &part, &expected)?;
+        fs::rename(&part, &cached).map_err(|source| FetchError::Write { path: cached.display().to_string(), source })
+    }
+
+    /// Asks one mirror after another. Gone is what every one of them says is gone: a mirror that does not answer may well
+    /// have it, and an older version must not come in its place.
+    fn ask_each(&self, urls: impl Iterator<Item = String>, to: &Path, expected: &Expected) -> Result<(), FetchError> {
+        let (mut gone, mut failed) = (None, None);
+        for url in urls {
+            match self.fetcher.known(&url, to, expected, &|bytes| self.meter.add(bytes)) {
+                Ok(()) => return Ok(()),
+                Err(error @ FetchError::Gone { .. }) => gone = Some(error),
+                Err(error) => failed = Some(error),
             }
         }
-        result?;
-        fs::rename(&part, &cached).map_err(|source| FetchError::Write { path: cached.display().to_string(), source })
+        Err(failed.or(gone).unwrap_or(FetchError::Gone { url: to.display().to_string() }))
     }
 
     fn resolve_anew(&self, recipe: &Recipe, notices: &mut Vec<String>) -> Result<Vec<Pin>, DebianError> {
@@ -240,11 +246,7 @@ impl Workshop<'_> {
         Ok((installed, directories))
     }
 
-    fn unpack_one(
-        &self,
-        pin: &Pin,
-        root: &Root,
-    ) -> Result<(Installed, Vec<(super::beneath::Name, super::beneath::Meta)>), DebianError> {
+    fn unpack_one(&self, pin: &Pin, root: &Root) -> Result<(Installed, Vec<(Name, Meta)>), DebianError> {
         let open = |part| {
             File::open(self.path_of(pin))
                 .and_then(|file| archive::open(file, part))
@@ -261,7 +263,7 @@ impl Workshop<'_> {
     }
 }
 
-fn installed(files: Vec<(super::beneath::Name, Vec<u8>)>, names: Vec<super::beneath::Name>) -> Installed {
+fn installed(files: Vec<(Name, Vec<u8>)>, names: Vec<Name>) -> Installed {
     let mut package = Installed { control: String::new(), info: Vec::new(), names };
     for (name, bytes) in files {
         match name.as_path().to_str() {
@@ -271,6 +273,11 @@ fn installed(files: Vec<(super::beneath::Name, Vec<u8>)>, names: Vec<super::bene
         }
     }
     package
+}
+
+/// Letters of versions that have another meaning in an address.
+fn escaped(path: &str) -> String {
+    path.replace(':', "%3a").replace('~', "%7e").replace('+', "%2b")
 }
 
 /// A cached file is looked at again: the power may have failed while it was written.

@@ -171,11 +171,11 @@ fn parse_deb822(text: &str) -> Vec<Entry> {
 /// `Acquire::http::Proxy "http://…";` as administrators write it; the last one counts.
 fn apt_proxy(texts: &[String]) -> Option<String> {
     let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
-    let values = lines.filter_map(|line| {
+    let mut values = lines.filter_map(|line| {
         let (key, rest) = line.split_once(char::is_whitespace)?;
         key.eq_ignore_ascii_case("Acquire::http::Proxy").then_some(rest)
     });
-    let value = values.last()?.trim().trim_end_matches(';').trim().trim_matches('"');
+    let value = values.next_back()?.trim().trim_end_matches(';').trim().trim_matches('"');
     value.starts_with("http").then(|| value.to_owned())
 }
 

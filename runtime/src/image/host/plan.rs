@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::super::beneath::Name;
-use super::super::elf::Needs;
-use super::super::layout;
 use super::HostError;
 use super::wanted;
+use crate::image::beneath::Name;
+use crate::image::elf::Needs;
+use crate::image::layout;
 
 /// The host as the plan sees it.
 pub trait Host {
@@ -59,7 +59,7 @@ pub fn plan(host: &dyn Host) -> Result<Plan, HostError> {
     for command in wanted::REQUIRED {
         planner.command(command).map_err(|why| HostError::Required { command, why })?;
     }
-    for command in wanted::GROUPS.iter().flat_map(|group| group.commands) {
+    for command in wanted::GROUPS.iter().flat_map(|group| group.commands.split_whitespace()) {
         // Absent on this host, or it needs something that is: the image has one command less.
         let _ = planner.command(command);
     }
@@ -190,7 +190,7 @@ impl Planner<'_> {
     }
 
     fn data(&mut self) {
-        for terminal in wanted::TERMINALS {
+        for terminal in wanted::TERMINALS.split_whitespace() {
             let letter = &terminal[..1];
             let paths = wanted::TERMINFO_DIRECTORIES.iter().map(|dir| Path::new(dir).join(letter).join(terminal));
             for path in paths {
