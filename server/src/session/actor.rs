@@ -764,7 +764,7 @@ impl Actor {
     }
 
     fn page(&self, kind: PageKind) -> Option<&Page> {
-        self.pages().iter().find(|page| page.kind == kind)
+        self.seed.scenario.as_ref()?.page(kind)
     }
 
     /// 0 for a page that is not there.

@@ -97,7 +97,7 @@ impl Roster {
         scenario: &Arc<Scenario>,
         page: PageKind,
     ) -> Result<Handle, StartError> {
-        if let Some(lack) = scenario.lacks.iter().find(|lack| lack.fatal) {
+        if let Some(lack) = scenario.refusal() {
             return Err(StartError::Unplayable(lack.says.clone()));
         }
         let opening = Opening {

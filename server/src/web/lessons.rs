@@ -181,15 +181,8 @@ fn session_value(view: &SessionView) -> serde_json::Value {
 }
 
 fn find<'a>(library: &'a Library, course: &str, slug: &str) -> Option<(&'a Course, &'a Item)> {
-    let course = library.courses.iter().find(|known| known.slug == course)?;
-    Some((course, course.items.iter().find(|item| item_slug(item) == slug)?))
-}
-
-fn item_slug(item: &Item) -> &str {
-    match item {
-        Item::Scenario(scenario) => &scenario.slug,
-        Item::Broken { slug, .. } => slug,
-    }
+    let course = library.course(course)?;
+    Some((course, course.items.iter().find(|item| item.slug() == slug)?))
 }
 
 fn playable(item: &Item) -> Option<Arc<Scenario>> {
@@ -255,8 +248,8 @@ fn diagnostic(diagnostic: &Diagnostic) -> DiagnosticView {
 
 /// The next lesson of the course that can be played.
 fn after(course: &Course, slug: &str) -> Option<AfterView> {
-    let later = course.items.iter().skip_while(|item| item_slug(item) != slug).skip(1);
-    let next = later.filter_map(playable).find(|scenario| !scenario.lacks.iter().any(|lack| lack.fatal))?;
+    let later = course.items.iter().skip_while(|item| item.slug() != slug).skip(1);
+    let next = later.filter_map(playable).find(|scenario| scenario.refusal().is_none())?;
     Some(AfterView {
         href: format!("{}/{}", next.course, next.slug),
         title: next.title.clone(),
@@ -356,7 +349,7 @@ fn lesson_row(course: &Course, item: &Item, progress: &Progress) -> LessonRow {
 }
 
 fn lesson_state(scenario: &Scenario, progress: &Progress) -> LessonState {
-    if scenario.lacks.iter().any(|lack| lack.fatal) {
+    if scenario.refusal().is_some() {
         return LessonState::Unplayable;
     }
     if progress.has_passed(scenario) {
