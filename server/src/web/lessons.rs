@@ -12,13 +12,12 @@ use serde::Deserialize;
 use super::app::App;
 use super::cookie;
 use super::error::WebError;
-use super::guard::Nonce;
 use super::messages::SessionBody;
 use super::pages::{
     self, AfterView, BrokenView, CatalogueView, CourseView, DiagnosticView, LackView, LessonRow, LessonState,
     LevelView, PageLink, PageView, ResumeView, StepView, Theme, WorkspaceView,
 };
-use super::visit::Visit;
+use super::visit::{Nonce, Visit};
 use super::{assets, hex};
 use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
