@@ -12,3 +12,4 @@ pub mod launch;
 pub mod init;
 pub mod shim;
 pub mod keeper;
+pub mod image;

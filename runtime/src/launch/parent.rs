@@ -46,6 +46,8 @@ pub struct Launcher {
     pub binary: fs::File,
     /// Who may connect to shims besides root.
     pub web_id: u32,
+    /// Its sandboxes outlive it, and are found again by the next keeper.
+    pub kept: bool,
 }
 
 /// An image as far as a launch needs it.
@@ -77,7 +79,7 @@ pub enum LaunchError {
 
 impl Launcher {
     pub fn new(data: DataDir, host: Host, web_id: u32) -> io::Result<Self> {
-        Ok(Self { data, host, binary: fs::File::open("/proc/self/exe")?, web_id })
+        Ok(Self { data, host, binary: fs::File::open("/proc/self/exe")?, web_id, kept: false })
     }
 
     /// The plan for `spec`, without doing anything; the ids are those of slot 0.
@@ -103,6 +105,7 @@ impl Launcher {
             image: plan.spec.image.clone(),
             hostname: plan.spec.hostname.clone(),
             cgroup: plan.cgroup.clone(),
+            kept: self.kept,
             shim_pid: 0,
             launch_us: 0,
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ pub struct Record {
     pub image: String,
     pub hostname: String,
     pub cgroup: cgroup::plan::Plan,
+    /// A keeper's, to be found again by the next one; else `quayside run`'s.
+    #[serde(default)]
+    pub kept: bool,
     /// 0 until the shim runs.
     pub shim_pid: i32,
     #[serde(default)]
@@ -77,12 +80,12 @@ pub struct Leftovers(pub Vec<String>);
 const ORDERLY: std::time::Duration = std::time::Duration::from_secs(4);
 
 /// Lets the shim end everything inside in order, SIGTERM first, and waits for it a bounded time.
-pub fn ask_to_end(shim: &OwnedFd) {
+pub fn ask_to_end(shim: BorrowedFd) {
     use rustix::event::{PollFd, PollFlags, poll};
     if rustix::process::pidfd_send_signal(shim, rustix::process::Signal::TERM).is_ok() {
         let timeout = rustix::time::Timespec { tv_sec: ORDERLY.as_secs() as i64, tv_nsec: 0 };
         // Readable when it has ended (pidfd_open(2)); whatever comes of it, the groups are killed next.
-        let _ = poll(&mut [PollFd::new(shim, PollFlags::IN)], Some(&timeout));
+        let _ = poll(&mut [PollFd::from_borrowed_fd(shim, PollFlags::IN)], Some(&timeout));
     }
 }
 

@@ -12,7 +12,7 @@ mod marks;
 mod typing;
 mod enter;
 mod pty;
-mod frames;
+pub(crate) mod frames;
 mod terminal;
 mod exec;
 mod files;

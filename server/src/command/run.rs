@@ -209,7 +209,7 @@ fn layers(_data: &DataDir, image: &str) -> anyhow::Result<Layers> {
 
 /// SIGTERM to the shim, which ends everything inside in order; then whatever is left.
 fn end(data: &DataDir, running: &Running) -> anyhow::Result<()> {
-    teardown::ask_to_end(&running.shim);
+    teardown::ask_to_end(running.shim.as_fd());
     let destroyed = teardown::destroy(data, &running.record).context("cannot remove the sandbox");
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(running.record.shim_pid), None);
     destroyed

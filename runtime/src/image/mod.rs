@@ -1,0 +1,23 @@
+//! Images: where the files of a sandbox come from.
+//!
+//! An image is a list of layers, and a layer is a folder, unpacked once and shared read-only by every sandbox: with the
+//! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
+//! [`Store`] keeps images on disk. [`catalogue`] lists what can be had without a registry: [`host`] borrows commands from
+//! this machine at once, [`debian`] makes the learners' image from packages.
+//!
+//! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
+
+mod beneath;
+pub mod catalogue;
+pub mod debian;
+mod digest;
+mod elf;
+mod layout;
+mod progress;
+mod unpack;
+pub mod host;
+pub mod show;
+mod store;
+
+pub use progress::Progress;
+pub use store::{Image, ImageError, Sources, Store, relock};
