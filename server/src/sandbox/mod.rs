@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 pub use frame::{FrameReader, FrameWriter};
 pub use keeper::{Event, KeeperError};
-pub use shim::{ExecEvent, ExecRun, Put, PutSource, ShimError, TerminalLink};
+pub use shim::{ExecEvent, ExecRun, Put, PutSource, ShimError, TerminalLink, in_home};
 
 use keeper::Keeper;
 

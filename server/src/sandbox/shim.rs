@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quayside_runtime::shim::protocol::{
-    Exec, FILES_MAX, FileHead, Finished, FromShim, Open, Purpose, SCRIPT_MAX, State, ToShim,
+    Exec, FILES_MAX, FileHead, Finished, FromShim, Group, Open, Purpose, SCRIPT_MAX, State, ToShim,
 };
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
@@ -101,6 +101,22 @@ impl PutSource {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File { size, .. } => *size,
         }
+    }
+}
+
+/// Something to run in /root, for as long as it takes, with its output coming back.
+pub fn in_home<const N: usize>(args: [&str; N], group: Group) -> Exec {
+    Exec {
+        name: None,
+        args: args.map(String::from).to_vec(),
+        script_is_stdin: false,
+        env: Vec::new(),
+        cwd: "/root".into(),
+        group,
+        timeout_ms: 0,
+        output_max: 64 * 1024,
+        stdout_path: None,
+        stderr_path: None,
     }
 }
 

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quayside_runtime::spec::Limits;
+use quayside_runtime::spec::{Limits, SandboxId};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -45,6 +45,8 @@ const IDLE_TICK: Duration = Duration::from_secs(20);
 const IDLE_TICK_MIN: Duration = Duration::from_secs(1);
 /// Connections that one session may have: nine terminals in three tabs, and somebody who looks on.
 pub const CONNECTIONS_MAX: usize = 32;
+/// Ends of sandboxes that are remembered while a launch is under way: ours may be among them.
+const EARLY_MAX: usize = 32;
 /// Requests that wait for one check.
 const WAITING_MAX: usize = 16;
 
@@ -97,7 +99,7 @@ enum Message {
         terminal: u16,
     },
     Ended {
-        sandbox: String,
+        sandbox: SandboxId,
         why: String,
     },
     /// The process stops; the session goes on without it.
@@ -156,6 +158,7 @@ pub fn session(seed: Seed) -> (Handle, impl Future<Output = ()> + Send + 'static
         leading: None,
         wanted,
         check: None,
+        early: Vec::new(),
         notices: 0,
         looked_at: Instant::now(),
     };
@@ -214,7 +217,7 @@ impl Handle {
     }
 
     /// The keeper says that a sandbox ended by itself.
-    pub(super) async fn ended(&self, sandbox: String, why: String) {
+    pub(super) async fn ended(&self, sandbox: SandboxId, why: String) {
         let _ = self.inbox.send(Message::Ended { sandbox, why }).await;
     }
 
@@ -249,6 +252,8 @@ struct Actor {
     /// The furthest page that the learner was on while there was no machine.
     wanted: Option<PageKind>,
     check: Option<RunningCheck>,
+    /// Sandboxes of anybody that ended while this session had none yet.
+    early: Vec<(SandboxId, String)>,
     notices: u64,
     looked_at: Instant,
 }
@@ -320,14 +325,7 @@ impl Actor {
                 let _ = reply.send(Ok(()));
                 return Next::Stop;
             }
-            Message::Ended { sandbox, why } => {
-                if self.sandbox().is_some_and(|ours| ours.id.to_string() == sandbox) {
-                    let message =
-                        "The machine ended by itself. What was in it is gone; the lesson can be started again.";
-                    self.end(SessionState::Ended, message, Some(why)).await;
-                    return Next::Stop;
-                }
-            }
+            Message::Ended { sandbox, why } => return self.machine_ended(sandbox, why).await,
             Message::Release => return Next::Stop,
         }
         Next::On
@@ -336,6 +334,9 @@ impl Actor {
     async fn learn(&mut self, report: Report) -> Next {
         match report {
             Report::Launched(Ok(Launched::Fresh(sandbox))) => {
+                if let Some(why) = self.ended_early(&sandbox) {
+                    return self.lose_machine(why).await;
+                }
                 self.machine_is_there(sandbox);
                 self.spawn_placing();
             }
@@ -409,6 +410,32 @@ impl Actor {
             let launched = launch::launch(&store, &sandboxes, &request).await;
             let _ = reports.send(Report::Launched(launched)).await;
         });
+    }
+
+    /// The keeper says that a sandbox ended. Its word may come before the launch's own answer: then it is kept.
+    async fn machine_ended(&mut self, id: SandboxId, why: String) -> Next {
+        match self.sandbox() {
+            Some(ours) if ours.id == id => self.lose_machine(why).await,
+            Some(_) => Next::On,
+            None => {
+                if self.early.len() == EARLY_MAX {
+                    self.early.remove(0);
+                }
+                self.early.push((id, why));
+                Next::On
+            }
+        }
+    }
+
+    fn ended_early(&mut self, sandbox: &Sandbox) -> Option<String> {
+        let early = std::mem::take(&mut self.early);
+        early.into_iter().find(|(id, _)| *id == sandbox.id).map(|(_, why)| why)
+    }
+
+    async fn lose_machine(&mut self, why: String) -> Next {
+        let message = "The machine ended by itself. What was in it is gone; the lesson can be started again.";
+        self.end(SessionState::Ended, message, Some(why)).await;
+        Next::Stop
     }
 
     fn machine_is_there(&mut self, sandbox: Sandbox) {
@@ -764,7 +791,7 @@ impl Actor {
     }
 
     fn page(&self, kind: PageKind) -> Option<&Page> {
-        self.pages().iter().find(|page| page.kind == kind)
+        self.seed.scenario.as_ref()?.page(kind)
     }
 
     /// 0 for a page that is not there.

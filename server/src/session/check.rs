@@ -6,7 +6,7 @@ use quayside_runtime::shim::protocol::{Exec, Finished, Group};
 
 use super::view::{Check, Outcome};
 use crate::lesson::model::Verify;
-use crate::sandbox::{ExecEvent, Sandbox, ShimError};
+use crate::sandbox::{ExecEvent, Sandbox, ShimError, in_home};
 
 /// How long a check may run: authors are told to stay below five seconds.
 pub const CHECK_MAX: Duration = Duration::from_secs(30);
@@ -31,16 +31,9 @@ pub async fn run(sandbox: &Sandbox, step: u32, verify: &Verify) -> Check {
 
 async fn execute(sandbox: &Sandbox, verify: &Verify, printed: &mut Printed) -> Result<Finished, ShimError> {
     let exec = Exec {
-        script_is_stdin: false,
-        name: None,
-        args: vec!["bash".into(), "{script}".into()],
-        env: Vec::new(),
-        cwd: "/root".into(),
-        group: Group::Check,
         timeout_ms: CHECK_MAX.as_millis() as u64,
         output_max: OUTPUT_MAX,
-        stdout_path: None,
-        stderr_path: None,
+        ..in_home(["bash", "{script}"], Group::Check)
     };
     let mut run = sandbox.exec(exec, &verify.script.bytes).await?;
     loop {

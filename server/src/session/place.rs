@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quayside_runtime::shim::protocol::{Exec, FILES_MAX, Group};
 
 use crate::lesson::model::{Asset, Scenario};
-use crate::sandbox::{ExecEvent, Put, PutSource, Sandbox, ShimError};
+use crate::sandbox::{ExecEvent, Put, PutSource, Sandbox, ShimError, in_home};
 
 /// Where the output of background scripts goes, as scenarios expect it.
 pub const LOG_DIR: &str = "/var/log/killercoda";
@@ -82,20 +82,8 @@ pub async fn carry_out(sandbox: &Sandbox, placement: &Placement) -> Result<Vec<S
 }
 
 async fn chmod(sandbox: &Sandbox, mode: &str, paths: &[String]) -> Result<Result<(), String>, ShimError> {
-    let mut args = vec!["chmod".to_owned(), "--".to_owned(), mode.to_owned()];
-    args.extend_from_slice(paths);
-    let exec = Exec {
-        script_is_stdin: false,
-        name: None,
-        args,
-        env: Vec::new(),
-        cwd: "/root".into(),
-        group: Group::Payload,
-        timeout_ms: 10_000,
-        output_max: 1024,
-        stdout_path: None,
-        stderr_path: None,
-    };
+    let mut exec = Exec { timeout_ms: 10_000, output_max: 1024, ..in_home(["chmod", "--", mode], Group::Payload) };
+    exec.args.extend_from_slice(paths);
     let mut run = sandbox.exec(exec, b"").await?;
     let mut said = Vec::new();
     loop {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use quayside_runtime::spec::Limits;
+use quayside_runtime::spec::{Limits, SandboxId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
@@ -97,7 +97,7 @@ impl Roster {
         scenario: &Arc<Scenario>,
         page: PageKind,
     ) -> Result<Handle, StartError> {
-        if let Some(lack) = scenario.lacks.iter().find(|lack| lack.fatal) {
+        if let Some(lack) = scenario.refusal() {
             return Err(StartError::Unplayable(lack.says.clone()));
         }
         let opening = Opening {
@@ -144,7 +144,7 @@ impl Roster {
         }
         loop {
             match events.recv().await {
-                Ok(Event::Ended { sandbox, why }) => self.ended(&sandbox.to_string(), &why).await,
+                Ok(Event::Ended { sandbox, why }) => self.ended(sandbox, &why).await,
                 Ok(Event::Connected) => self.reconcile().await,
                 Err(RecvError::Lagged(_)) => self.reconcile().await,
                 Err(RecvError::Closed) => return,
@@ -167,11 +167,11 @@ impl Roster {
         }
     }
 
-    async fn ended(&self, sandbox: &str, why: &str) {
-        let handles: Vec<Handle> = self.tasks().handles.values().cloned().collect();
-        for handle in handles {
-            if handle.view().sandbox.as_ref().is_some_and(|ours| ours.id.to_string() == sandbox) {
-                handle.ended(sandbox.to_owned(), why.to_owned()).await;
+    /// Told to whoever has this sandbox, and to those who have none yet: it may become theirs.
+    async fn ended(&self, sandbox: SandboxId, why: &str) {
+        for handle in self.handles() {
+            if handle.view().sandbox.as_ref().is_none_or(|ours| ours.id == sandbox) {
+                handle.ended(sandbox, why.to_owned()).await;
             }
         }
     }
@@ -189,12 +189,16 @@ impl Roster {
         for row in store.live_sessions().await? {
             self.find_again(row);
         }
+        // What sessions had before the question; what they get meanwhile may not be in the answer.
+        let had = self.handles().into_iter().filter_map(|handle| {
+            let id = handle.view().sandbox.as_ref()?.id;
+            Some((handle, id))
+        });
+        let had: Vec<(Handle, SandboxId)> = had.collect();
         let running = self.inner.sandboxes.list().await?;
-        let handles: Vec<Handle> = self.tasks().handles.values().cloned().collect();
-        for handle in handles {
-            let Some(ours) = handle.view().sandbox.clone() else { continue };
-            if !running.iter().any(|sandbox| sandbox.id == ours.id) {
-                handle.ended(ours.id.to_string(), "it was gone when the keeper came back".into()).await;
+        for (handle, ours) in had {
+            if !running.iter().any(|sandbox| sandbox.id == ours) {
+                handle.ended(ours, "it was gone when the keeper came back".into()).await;
             }
         }
         for sandbox in running {
@@ -206,7 +210,7 @@ impl Roster {
         Ok(())
     }
 
-    async fn end_orphan(&self, id: quayside_runtime::spec::SandboxId) -> anyhow::Result<()> {
+    async fn end_orphan(&self, id: SandboxId) -> anyhow::Result<()> {
         match self.inner.sandboxes.destroy(id).await {
             Ok(()) => self.inner.store.mark_sandbox(id, SandboxState::Gone).await?,
             Err(error @ KeeperError::Refused(_)) => tracing::warn!(sandbox = %id, %error, "cannot end it"),
@@ -257,6 +261,10 @@ impl Roster {
             task.await;
         });
         handle
+    }
+
+    fn handles(&self) -> Vec<Handle> {
+        self.tasks().handles.values().cloned().collect()
     }
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {

@@ -13,7 +13,7 @@ use super::check::plain;
 use super::place::LOG_DIR;
 use super::view::{ScriptKind, ScriptRun, ScriptState};
 use crate::lesson::model::{PageKind, Script};
-use crate::sandbox::{ExecEvent, Sandbox, ShimError};
+use crate::sandbox::{ExecEvent, Sandbox, ShimError, in_home};
 use crate::store::SessionId;
 
 /// The end of a failed script's output that its message shows.
@@ -25,18 +25,12 @@ const TAIL_PATIENCE: Duration = Duration::from_secs(10);
 pub async fn background(sandbox: &Sandbox, page: PageKind, script: &Script) -> ScriptRun {
     let begun = Instant::now();
     let [stdout, stderr] = ["stdout", "stderr"].map(|stream| format!("{LOG_DIR}/background{}_{stream}.log", nth(page)));
+    // Without a time limit: lessons start servers this way. It ends with the machine at the latest.
     let exec = Exec {
-        script_is_stdin: false,
         name: Some(format!("{}:background", page.slug())),
-        args: vec!["bash".into(), "{script}".into()],
-        env: Vec::new(),
-        cwd: "/root".into(),
-        group: Group::Payload,
-        // None: lessons start servers this way. It ends with the machine at the latest.
-        timeout_ms: 0,
-        output_max: TAIL_MAX,
         stdout_path: Some(stdout.clone()),
         stderr_path: Some(stderr.clone()),
+        ..in_home(["bash", "{script}"], Group::Payload)
     };
     let (is, seconds, output) = match finish(sandbox, exec, &script.bytes).await {
         Ok(finished) if finished.code == 0 => (ScriptState::Done, finished.duration_ms as f64 / 1000.0, None),
@@ -82,16 +76,9 @@ async fn tail(sandbox: &Sandbox, paths: [&str; 2]) -> String {
     let mut said = Vec::new();
     for path in paths {
         let exec = Exec {
-            script_is_stdin: false,
-            name: None,
-            args: ["tail", "-c", "2048", path].map(String::from).to_vec(),
-            env: Vec::new(),
-            cwd: "/root".into(),
-            group: Group::Payload,
             timeout_ms: TAIL_PATIENCE.as_millis() as u64,
             output_max: TAIL_MAX / 2,
-            stdout_path: None,
-            stderr_path: None,
+            ..in_home(["tail", "-c", "2048", path], Group::Payload)
         };
         let reading = async {
             let mut run = sandbox.exec(exec, b"").await?;
@@ -141,7 +128,7 @@ pub async fn foreground(sandbox: &Sandbox, session: SessionId, page: PageKind, t
     let mut link = sandbox.terminal(1).await?;
     let attach = FromViewer::Attach {
         viewer: derived_id(session, "lesson"),
-        // Nothing of the past is wanted, and no size: this viewer has no screen.
+        // Without a size a viewer only types: it has no screen, and is not waited for.
         have: u64::MAX,
         cols: 0,
         rows: 0,
@@ -149,17 +136,8 @@ pub async fn foreground(sandbox: &Sandbox, session: SessionId, page: PageKind, t
     };
     link.writer.write(&attach.encode()[..]).await?;
     link.writer.write(&FromViewer::Run { id: run, flags: RunFlags::default(), text }.encode()[..]).await?;
-    let mut offset = None;
     while let Some(frame) = link.reader.next().await? {
         match ToViewer::decode(&frame).map_err(|error| ShimError::Protocol(error.to_string()))? {
-            ToViewer::Attached { offset: at, .. } => offset = Some(at),
-            // Whoever typed last paces the terminal: what is not drawn here counts as drawn.
-            ToViewer::Output { bytes } => {
-                if let Some(offset) = &mut offset {
-                    *offset += bytes.len() as u64;
-                    link.writer.write(&FromViewer::Ack { offset: *offset }.encode()[..]).await?;
-                }
-            }
             ToViewer::RunState { id, state: RunState::Refused, .. } if id == run => {
                 return Err(ShimError::Failed("no shell took it".into()));
             }

@@ -29,11 +29,9 @@ impl Shelf {
 
     /// A scenario that can be played.
     pub fn scenario(&self, course: &str, scenario: &str) -> Option<Arc<Scenario>> {
-        let library = self.library();
-        let course = library.courses.iter().find(|known| known.slug == course)?;
-        course.items.iter().find_map(|item| match item {
-            Item::Scenario(known) if known.slug == scenario => Some(known.clone()),
-            _ => None,
-        })
+        match self.library().item(course, scenario)? {
+            Item::Scenario(scenario) => Some(scenario.clone()),
+            Item::Broken { .. } => None,
+        }
     }
 }

@@ -6,10 +6,10 @@
 //! Nothing that happens per keystroke comes here.
 
 mod error;
-mod learners;
 mod records;
-mod sandboxes;
 mod sessions;
+mod learners;
+mod sandboxes;
 
 #[cfg(test)]
 mod conformance;

@@ -1,20 +1,14 @@
 //! What a learner is told when something does not work, and what the log is told.
 //!
-//! A handler answers with a [`WebError`]; [`dress`] makes a page or JSON of it, whichever was asked for, and
-//! does the same for the bare answers of the layers below (no such route, too large, too late).
+//! A handler answers with a [`WebError`], which stays bare: [`super::guard::dress`] makes a page or JSON of it,
+//! whichever was asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
-use super::guard::Nonce;
-use super::messages::{ErrorBody, ErrorMessage};
-use super::pages::{self, ErrorView};
 use super::visit::Turned;
 use crate::session::{Refusal, StartError};
 use crate::store::StoreError;
@@ -162,7 +156,7 @@ impl From<Turned> for WebError {
 }
 
 impl IntoResponse for WebError {
-    /// Bare: [`dress`] gives it its form.
+    /// Bare: [`super::guard::dress`] gives it its form.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if let Some(wait) = self.retry_after {
@@ -173,57 +167,8 @@ impl IntoResponse for WebError {
     }
 }
 
-/// Gives every error its form.
-pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
-    let json = wants_json(&app, &request);
-    let nonce = request.extensions().get::<Nonce>().cloned();
-    let cookies = super::cookie::line(request.headers());
-    let bare = next.run(request).await;
-    let status = bare.status();
-    let ours = bare.extensions().get::<Arc<WebError>>().cloned();
-    if !(status.is_client_error() || status.is_server_error()) || (ours.is_none() && already_dressed(bare.headers())) {
-        return bare;
-    }
-    let error = ours.map_or_else(|| plain(status), |error| (*error).clone());
-    let mut response = match (json, nonce) {
-        (false, Some(nonce)) => {
-            let frame = app.frame(&nonce, &cookies);
-            let view = ErrorView { frame, status: status.as_u16(), title: error.title, message: error.message };
-            pages::page(status, &view)
-        }
-        _ => {
-            let body = ErrorBody { error: ErrorMessage { code: error.code, message: error.message } };
-            (status, axum::Json(body)).into_response()
-        }
-    };
-    for name in [header::RETRY_AFTER, header::ALLOW] {
-        if let Some(value) = bare.headers().get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response
-}
-
-fn wants_json(app: &App, request: &Request) -> bool {
-    let path = request.uri().path().strip_prefix(app.base().prefix()).unwrap_or_default();
-    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    path.starts_with("/api/") || path.starts_with("/health/") || accepts_json(accepts)
-}
-
-/// Whether JSON is asked for by name; a browser's `*/*` does not.
-pub fn accepts_json(accept: Option<&str>) -> bool {
-    accept.is_some_and(|accept| accept.split(',').any(|kind| kind.trim().starts_with("application/json")))
-}
-
-/// A health answer says more than an error would.
-fn already_dressed(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/json" || kind == "text/html; charset=utf-8")
-}
-
 /// Words for an answer that some layer gave without any.
-fn plain(status: StatusCode) -> WebError {
+pub fn plain(status: StatusCode) -> WebError {
     let words = |code, title, message: &str| WebError::new(status, code, title, message);
     match status {
         StatusCode::NOT_FOUND => WebError::not_found(),
@@ -241,4 +186,9 @@ fn plain(status: StatusCode) -> WebError {
         }
         _ => words("bad-request", "This does not read", "The request is not one that this service understands."),
     }
+}
+
+/// Whether JSON is asked for by name; a browser's `*/*` does not.
+pub fn accepts_json(accept: Option<&str>) -> bool {
+    accept.is_some_and(|accept| accept.split(',').any(|kind| kind.trim().starts_with("application/json")))
 }

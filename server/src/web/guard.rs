@@ -1,20 +1,21 @@
 //! What surrounds every request: who asks, whether that is allowed, the log, and the headers that tell
 //! browsers what our answers may not do.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
 
-use super::App;
-use super::error::WebError;
+use super::app::App;
+use super::cookie;
+use super::error::{WebError, accepts_json, plain};
 use super::listen::Peer;
-use super::pages::content_security_policy;
-
-/// New for every answer; stands in its content security policy and on its page's scripts.
-#[derive(Debug, Clone)]
-pub struct Nonce(pub String);
+use super::messages::{ErrorBody, ErrorMessage};
+use super::pages::{self, ErrorView, content_security_policy};
+use super::visit::Nonce;
 
 /// Tells browsers what our answer may not do, whatever the answer is.
 pub async fn shield(mut request: Request, next: Next) -> Response {
@@ -54,6 +55,51 @@ fn policy(headers: &HeaderMap, nonce: &str) -> HeaderValue {
         false => "default-src 'none'; frame-ancestors 'none'".into(),
     };
     HeaderValue::from_str(&text).expect("directives and hexadecimal digits are a header's characters")
+}
+
+/// Gives every error its form: a page or JSON, whichever was asked for; also the bare answers of the layers
+/// below (no such route, too large, too late).
+pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Response {
+    let json = wants_json(&app, &request);
+    let nonce = request.extensions().get::<Nonce>().cloned();
+    let cookies = cookie::line(request.headers());
+    let bare = next.run(request).await;
+    let status = bare.status();
+    let ours = bare.extensions().get::<Arc<WebError>>().cloned();
+    if !(status.is_client_error() || status.is_server_error()) || (ours.is_none() && already_dressed(bare.headers())) {
+        return bare;
+    }
+    let error = ours.map_or_else(|| plain(status), |error| (*error).clone());
+    let mut response = match (json, nonce) {
+        (false, Some(nonce)) => {
+            let frame = app.frame(&nonce, &cookies);
+            let view = ErrorView { frame, status: status.as_u16(), title: error.title, message: error.message };
+            pages::page(status, &view)
+        }
+        _ => {
+            let body = ErrorBody { error: ErrorMessage { code: error.code, message: error.message } };
+            (status, axum::Json(body)).into_response()
+        }
+    };
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = bare.headers().get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}
+
+fn wants_json(app: &App, request: &Request) -> bool {
+    let path = request.uri().path().strip_prefix(app.base().prefix()).unwrap_or_default();
+    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    path.starts_with("/api/") || path.starts_with("/health/") || accepts_json(accepts)
+}
+
+/// A health answer says more than an error would.
+fn already_dressed(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json" || kind == "text/html; charset=utf-8")
 }
 
 /// Headers that every answer has.

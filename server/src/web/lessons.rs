@@ -12,13 +12,12 @@ use serde::Deserialize;
 use super::app::App;
 use super::cookie;
 use super::error::WebError;
-use super::guard::Nonce;
 use super::messages::SessionBody;
 use super::pages::{
     self, AfterView, BrokenView, CatalogueView, CourseView, DiagnosticView, LackView, LessonRow, LessonState,
     LevelView, PageLink, PageView, ResumeView, StepView, Theme, WorkspaceView,
 };
-use super::visit::Visit;
+use super::visit::{Nonce, Visit};
 use super::{assets, hex};
 use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
@@ -181,15 +180,8 @@ fn session_value(view: &SessionView) -> serde_json::Value {
 }
 
 fn find<'a>(library: &'a Library, course: &str, slug: &str) -> Option<(&'a Course, &'a Item)> {
-    let course = library.courses.iter().find(|known| known.slug == course)?;
-    Some((course, course.items.iter().find(|item| item_slug(item) == slug)?))
-}
-
-fn item_slug(item: &Item) -> &str {
-    match item {
-        Item::Scenario(scenario) => &scenario.slug,
-        Item::Broken { slug, .. } => slug,
-    }
+    let course = library.course(course)?;
+    Some((course, course.items.iter().find(|item| item.slug() == slug)?))
 }
 
 fn playable(item: &Item) -> Option<Arc<Scenario>> {
@@ -255,8 +247,8 @@ fn diagnostic(diagnostic: &Diagnostic) -> DiagnosticView {
 
 /// The next lesson of the course that can be played.
 fn after(course: &Course, slug: &str) -> Option<AfterView> {
-    let later = course.items.iter().skip_while(|item| item_slug(item) != slug).skip(1);
-    let next = later.filter_map(playable).find(|scenario| !scenario.lacks.iter().any(|lack| lack.fatal))?;
+    let later = course.items.iter().skip_while(|item| item.slug() != slug).skip(1);
+    let next = later.filter_map(playable).find(|scenario| scenario.refusal().is_none())?;
     Some(AfterView {
         href: format!("{}/{}", next.course, next.slug),
         title: next.title.clone(),
@@ -356,7 +348,7 @@ fn lesson_row(course: &Course, item: &Item, progress: &Progress) -> LessonRow {
 }
 
 fn lesson_state(scenario: &Scenario, progress: &Progress) -> LessonState {
-    if scenario.lacks.iter().any(|lack| lack.fatal) {
+    if scenario.refusal().is_some() {
         return LessonState::Unplayable;
     }
     if progress.has_passed(scenario) {

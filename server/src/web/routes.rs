@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::app::App;
-use super::{api, error, guard, health, lessons, sockets};
+use super::{api, guard, health, lessons, sockets};
 
 /// The longest that an answer may take: a check and the seconds around it. WebSockets are answered at once.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ pub fn router(app: &App) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER_MAX))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(app.clone(), guard::admit))
-        .layer(from_fn_with_state(app.clone(), error::dress))
+        .layer(from_fn_with_state(app.clone(), guard::dress))
         .layer(from_fn(guard::shield))
         .layer(from_fn(guard::record))
         .with_state(app.clone())

@@ -21,6 +21,10 @@ pub struct Visit {
     pub address: IpAddr,
 }
 
+/// New for every answer; stands in its content security policy and on its page's scripts.
+#[derive(Debug, Clone)]
+pub struct Nonce(pub String);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     Http,

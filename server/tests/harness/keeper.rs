@@ -26,6 +26,8 @@ pub struct State {
     pub launched: usize,
     connections: Vec<UnixStream>,
     alive: u64,
+    /// The test is over.
+    ended: bool,
 }
 
 pub struct Machine {
@@ -54,6 +56,7 @@ impl FakeKeeper {
             launched: 0,
             connections: Vec::new(),
             alive: 0,
+            ended: false,
         };
         let keeper = Self { sockets_dir: sockets_dir.into(), state: Arc::new(Mutex::new(state)) };
         keeper.revive();
@@ -136,6 +139,7 @@ impl Drop for FakeKeeper {
     fn drop(&mut self) {
         self.kill();
         self.with(|state| {
+            state.ended = true;
             for machine in state.machines.values() {
                 machine.shim.stop();
             }
@@ -178,6 +182,10 @@ fn answer(state: &mut State, verb: Verb) -> Body {
 fn create(state: &mut State, spec: SandboxSpec) -> Body {
     if let Some(failure) = state.fail.take() {
         return Body::Failed { failure };
+    }
+    if state.ended {
+        let message = "the keeper is stopping".into();
+        return Body::Failed { failure: Failure { code: FailureCode::Internal, message } };
     }
     state.launched += 1;
     let socket = state.shims_dir.join(format!("{}.sock", spec.id));

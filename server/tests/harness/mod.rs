@@ -21,11 +21,12 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An installation: a store, lessons and a keeper, with a web process that can be stopped and started.
 pub struct Installation {
-    pub dir: tempfile::TempDir,
+    web: Option<Web>,
     pub keeper: FakeKeeper,
     pub config: WebConfig,
-    web: Option<Web>,
     address: SocketAddr,
+    /// Last, so that it goes when nobody uses it any more.
+    pub dir: tempfile::TempDir,
 }
 
 struct Web {
@@ -63,7 +64,7 @@ impl Installation {
         };
         change(&mut config);
         let address = ([127, 0, 0, 1], 0).into();
-        Self { dir, keeper, config, web: None, address }
+        Self { web: None, keeper, config, address, dir }
     }
 
     pub async fn start_web(&mut self) {

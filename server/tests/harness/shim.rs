@@ -63,7 +63,7 @@ impl FakeShim {
 fn serve(mut connection: UnixStream, inner: &Arc<Inner>) {
     let Ok(Some(frame)) = read_frame(&mut connection) else { return };
     match Open::decode(&frame).expect("an open").purpose {
-        Purpose::Terminal { number } => terminal(connection, inner, number),
+        Purpose::Terminal { number, .. } => terminal(connection, inner, number),
         Purpose::Exec(exec) => execute(connection, inner, exec),
         Purpose::Files => files(connection, inner),
         Purpose::State => {
@@ -155,9 +155,12 @@ fn terminal(mut connection: UnixStream, inner: &Arc<Inner>, number: u16) {
     let past = pty.screen.lock().expect("not poisoned").bytes.len() as u64;
     let offset = have.min(past);
     let attached = ToViewer::Attached { offset, replay: past - offset, lost: 0, input: taken, ended: false };
-    send(&out, &attached);
-    let (drawing, printing) = (pty.clone(), out.clone());
-    std::thread::spawn(move || draw(&drawing, &printing, offset as usize));
+    // Without a size a viewer only types.
+    if cols > 0 {
+        send(&out, &attached);
+        let (drawing, printing) = (pty.clone(), out.clone());
+        std::thread::spawn(move || draw(&drawing, &printing, offset as usize));
+    }
     while let Ok(Some(frame)) = read_frame(&mut connection) {
         match FromViewer::decode(&frame).expect("checked by the web") {
             FromViewer::Input { number, bytes } => {
