@@ -64,6 +64,8 @@ pub fn start_web(
         |program| {
             enter_room(binds)?;
             become_id(id, id)?;
+            // Nothing that it starts can have more than it has; it starts nothing.
+            rustix::thread::set_no_new_privs(true)?;
             // After the last change of ids, which clears it (prctl(2), PR_SET_PDEATHSIG).
             die_with_parent()?;
             Err(process::exec_fd(program, &[c"quayside", c"web"], &environment()))

@@ -46,8 +46,17 @@ pub struct Config {
     pub build: String,
 }
 
+/// Something for the operator to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// How far something is.
+    Progress,
+    /// Something failed.
+    Trouble,
+}
+
 /// Serves until SIGTERM (sandboxes go on) or SIGINT (they are ended first).
-pub fn run(launcher: Launcher, config: Config, log: &mut dyn FnMut(&str)) -> io::Result<()> {
+pub fn run(launcher: Launcher, config: Config, log: &mut dyn FnMut(Tone, &str)) -> io::Result<()> {
     Keeper::new(launcher, config, log)?.serve()
 }
 
@@ -94,7 +103,7 @@ struct Keeper<'a> {
     launcher: Launcher,
     config: Config,
     store: Store,
-    log: &'a mut dyn FnMut(&str),
+    log: &'a mut dyn FnMut(Tone, &str),
     listener: UnixListener,
     signals: SignalFd,
     connections: BTreeMap<u32, Frames>,
@@ -110,12 +119,13 @@ struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    fn new(launcher: Launcher, config: Config, log: &'a mut dyn FnMut(&str)) -> io::Result<Self> {
+    fn new(launcher: Launcher, config: Config, log: &'a mut dyn FnMut(Tone, &str)) -> io::Result<Self> {
         let store = Store::open(launcher.data.images()).map_err(io::Error::other)?;
         // Shims whose worker has ended become this process's children, to be reaped.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let (alive, left) = teardown::sweep(&launcher.data)?;
-        left.iter().for_each(|left| log(&format!("cannot sweep all of a sandbox that has ended: {left}")));
+        left.iter()
+            .for_each(|left| log(Tone::Trouble, &format!("cannot sweep all of a sandbox that has ended: {left}")));
         let mut mask = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
             mask.add(signal);
@@ -391,6 +401,10 @@ impl<'a> Keeper<'a> {
 
     fn created(&mut self, id: SandboxId, record: Record, shim: Option<OwnedFd>) {
         let Some(Sandbox::Creating { callers, doomed }) = self.sandboxes.remove(&id) else { return };
+        (self.log)(
+            Tone::Progress,
+            &format!("launched sandbox={id} image={} launch_us={}", record.image, record.launch_us),
+        );
         let sandbox = info(&record);
         for caller in callers {
             self.answer(caller, Body::Created { sandbox: sandbox.clone() });
@@ -408,7 +422,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn create_failed(&mut self, id: SandboxId, failure: Failure) {
-        (self.log)(&failure.message);
+        (self.log)(Tone::Trouble, &failure.message);
         let Some(Sandbox::Creating { callers, doomed }) = self.sandboxes.remove(&id) else { return };
         for caller in callers {
             self.answer(caller, Body::Failed { failure: failure.clone() });
@@ -418,7 +432,7 @@ impl<'a> Keeper<'a> {
 
     fn destroyed(&mut self, id: SandboxId, left: Option<String>) {
         if let Some(left) = left {
-            (self.log)(&format!("sandbox {id} has ended but left something: {left}"));
+            (self.log)(Tone::Trouble, &format!("sandbox {id} has ended but left something: {left}"));
         }
         let Some(Sandbox::Destroying { callers, why }) = self.sandboxes.remove(&id) else { return };
         callers.into_iter().for_each(|caller| self.answer(caller, Body::Done));
@@ -455,6 +469,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn image_is(&mut self, name: &str, state: Option<ImageState>) {
+        self.tell_operator(name, state.as_ref());
         match state {
             Some(state) => drop(self.images.insert(name.to_owned(), state)),
             None => drop(self.images.remove(name)),
@@ -462,6 +477,28 @@ impl<'a> Keeper<'a> {
         if let Some(image) = self.images().into_iter().find(|image| image.name == name) {
             self.tell_all(&Body::Image { image });
         }
+    }
+
+    /// A line for each stage of a preparation, and for each tenth of it.
+    fn tell_operator(&mut self, name: &str, state: Option<&ImageState>) {
+        let tenth = |done: u64, total: u64| (done * 10).checked_div(total).unwrap_or(0);
+        let before = match self.images.get(name) {
+            Some(ImageState::Preparing { doing, done, total }) => Some((doing.clone(), tenth(*done, *total))),
+            _ => None,
+        };
+        let line = match state {
+            None => format!("image {name} is ready"),
+            Some(ImageState::Preparing { doing, done, total }) => {
+                let now = (doing.clone(), tenth(*done, *total));
+                if before == Some(now.clone()) {
+                    return;
+                }
+                format!("preparing image {name}: {doing}, {} %", now.1 * 10)
+            }
+            // Told with its reason already.
+            Some(_) => return,
+        };
+        (self.log)(Tone::Progress, &line);
     }
 
     // ---- workers ----
@@ -539,7 +576,7 @@ impl<'a> Keeper<'a> {
             }
             (Task::Prepare(name), Report::Prepared) => self.image_is(name, None),
             (Task::Prepare(name), Report::Failed(failure)) => {
-                (self.log)(&failure.message);
+                (self.log)(Tone::Trouble, &failure.message);
                 self.image_is(name, Some(ImageState::Failed { message: failure.message }));
             }
             (Task::Create(sandbox), Report::Created(record)) => self.created(*sandbox, *record, fds.pop()),

@@ -64,7 +64,6 @@ impl Serve {
             debian_mirror: self.debian_mirror,
             prepare: ["host", "learner"].map(String::from).to_vec(),
         };
-        eprintln!("quayside serves on http://{}", self.listen);
         supervisor::serve(Settings { data, listen: self.listen, lessons, keeper, web })?;
         Ok(0)
     }
@@ -83,7 +82,11 @@ pub fn keeper() -> anyhow::Result<i32> {
         prepare: config.prepare,
         build: env!("CARGO_PKG_VERSION").into(),
     };
-    keeper::run(launcher, config, &mut |line| tracing::warn!("{line}"))?;
+    let mut log = |tone: keeper::Tone, line: &str| match tone {
+        keeper::Tone::Progress => tracing::info!("{line}"),
+        keeper::Tone::Trouble => tracing::warn!("{line}"),
+    };
+    keeper::run(launcher, config, &mut log)?;
     Ok(0)
 }
 
