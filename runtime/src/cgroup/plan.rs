@@ -73,10 +73,23 @@ pub struct Plan {
     /// Settings for when PID 1 is in `init` and the launcher has left `payload`.
     pub late: Vec<Setting>,
     /// The v1 directories of the sandbox, one a hierarchy.
-    pub v1: Vec<PathBuf>,
+    pub v1: Vec<V1Top>,
     /// The v2 directory of the sandbox.
     pub v2: Option<PathBuf>,
 }
+
+/// A sandbox's directory in one v1 hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct V1Top {
+    pub path: PathBuf,
+    /// It has limits, and so the four groups. Where nothing is limited one group is all four: it is
+    /// there only so that the cgroup namespace has a root, and each directory costs a tenth of a
+    /// millisecond in every launch.
+    pub split: bool,
+}
+
+/// Controllers that limit something: only their v1 hierarchies get all four groups.
+const LIMITING: [&str; 3] = ["memory", "pids", "cpu"];
 
 /// Ids that own parts of the tree.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +117,22 @@ impl Plan {
     /// Files into each of which a process writes `0` to enter `member` on v1 (cgroups(7): `tasks`).
     /// By itself, and while it still has an id that may: v1 compares ids when another moves it.
     pub fn v1_joins(&self, member: Member) -> impl Iterator<Item = PathBuf> {
-        self.v1.iter().map(move |top| top.join(member.path()).join("tasks"))
+        self.v1.iter().filter_map(move |top| match (top.split, member) {
+            (true, member) => Some(top.path.join(member.path()).join("tasks")),
+            (false, Member::Shim) => None,
+            (false, Member::Payload | Member::Init | Member::Check) => Some(top.path.join("tasks")),
+        })
+    }
+
+    /// The same for PID 1, which comes from `payload`: it is there already where that is all.
+    pub fn v1_joins_from_payload(&self) -> impl Iterator<Item = PathBuf> {
+        let split = self.v1.iter().filter(|top| top.split);
+        split.map(|top| top.path.join(Member::Init.path()).join("tasks"))
+    }
+
+    /// Every directory at the top of the sandbox's tree.
+    pub fn tops(&self) -> impl Iterator<Item = &PathBuf> {
+        self.v2.iter().chain(self.v1.iter().map(|top| &top.path))
     }
 
     /// The v2 directory that a process of `member` starts in.
@@ -129,11 +157,20 @@ impl Plan {
 
     fn add_v1(&mut self, controllers: &[String], parent: &Path, name: &str, owners: Owners, limits: &Limits) {
         let top = parent.join("quayside").join(name);
-        self.add_tree(&top, owners, &["cgroup.procs", "tasks"]);
         let has = |name: &str| controllers.iter().any(|controller| controller == name);
+        let joins = ["cgroup.procs", "tasks"];
+        let split = LIMITING.iter().any(|name| has(name));
+        if split {
+            self.add_tree(&top, owners, &joins);
+        } else {
+            let owner = Owner { uid: owners.root, gid: owners.owner };
+            self.directories.push(Directory { path: top.clone(), owner, joins: joins.map(String::from).to_vec() });
+        }
         if has("cpuset") {
             // A new cpuset is empty, and nothing can enter an empty one (cpuset(7)).
-            for group in ["..", "", "shim", "check", "payload", "payload/init"] {
+            let below: &[&str] =
+                if split { &["..", "", "shim", "check", "payload", "payload/init"] } else { &["..", ""] };
+            for &group in below {
                 for file in ["cpuset.cpus", "cpuset.mems"] {
                     let group = if group == ".." { parent.join("quayside") } else { top.join(group) };
                     self.settings.push(Setting {
@@ -158,7 +195,7 @@ impl Plan {
             // cpu.shares is 1024 where cpu.weight is 100.
             self.set_optional(top.join("payload/cpu.shares"), (limits.cpu_weight * 1024 / 100).max(2));
         }
-        self.v1.push(top);
+        self.v1.push(V1Top { path: top, split });
     }
 
     fn add_v2(&mut self, controllers: &[String], parent: &Path, name: &str, owners: Owners, limits: &Limits) {
@@ -240,6 +277,17 @@ mod tests {
         assert_eq!(late, [("/cg/quayside/ID/payload/cgroup.subtree_control", "+cpu +memory +pids")]);
         assert!(plan.settings.iter().all(|setting| !setting.file.ends_with("payload/cgroup.subtree_control")));
         assert_eq!(plan.v2_join(Member::Init).unwrap(), Path::new("/cg/quayside/ID/payload/init"));
+    }
+
+    #[test]
+    fn a_v1_hierarchy_without_limits_gets_one_group_that_the_sandbox_owns() {
+        let v1 = V1 { controllers: vec!["freezer".into()], mount: "/f".into() };
+        let plan = plan(&Layout { v1: vec![v1], v2: None });
+        let paths: Vec<_> = plan.directories.iter().map(|directory| directory.path.as_path()).collect();
+        assert_eq!(paths, [Path::new("/f/quayside/ID")]);
+        assert_eq!(plan.v1_joins(Member::Shim).count(), 0);
+        assert_eq!(plan.v1_joins(Member::Check).collect::<Vec<_>>(), [Path::new("/f/quayside/ID/tasks")]);
+        assert_eq!(plan.v1_joins_from_payload().count(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting};
@@ -84,7 +84,16 @@ fn copy_from_parent(file: &Path) -> io::Result<()> {
 
 /// Enters `member` on every v1 hierarchy: the calling process, which has one thread.
 pub fn enter_v1(plan: &Plan, member: Member) -> Result<(), Error> {
-    for file in plan.v1_joins(member) {
+    enter(plan.v1_joins(member))
+}
+
+/// PID 1 enters `init` on v1, coming from `payload`.
+pub fn enter_v1_from_payload(plan: &Plan) -> Result<(), Error> {
+    enter(plan.v1_joins_from_payload())
+}
+
+fn enter(files: impl Iterator<Item = PathBuf>) -> Result<(), Error> {
+    for file in files {
         write(&file, "0").map_err(failed("cannot enter the cgroup by", &file))?;
     }
     Ok(())
@@ -95,7 +104,7 @@ pub fn enter_v1(plan: &Plan, member: Member) -> Result<(), Error> {
 pub fn destroy(plan: &Plan) -> Vec<Error> {
     let mut errors = Vec::new();
     let deadline = Instant::now() + EMPTY_TIMEOUT;
-    for top in plan.v2.iter().chain(&plan.v1) {
+    for top in plan.tops() {
         if !top.exists() {
             continue;
         }
@@ -142,7 +151,7 @@ fn kill_all(top: &Path) {
 
 /// Removes the `quayside` directories when no sandbox is left in them.
 pub fn sweep_parents(plan: &Plan) {
-    for top in plan.v2.iter().chain(&plan.v1) {
+    for top in plan.tops() {
         if let Some(parent) = top.parent() {
             let _ = fs::remove_dir(parent);
         }

@@ -213,7 +213,7 @@ fn pid1(
     let steps = Steps { channel, clock: Clock::new("pid 1", start) };
     // 1. Its own group, by itself (see the launcher's step 1).
     steps.step("write", "0 to tasks of payload/init", || {
-        tree::enter_v1(&plan.cgroup, Member::Init).map_err(io::Error::other)
+        tree::enter_v1_from_payload(&plan.cgroup).map_err(io::Error::other)
     })?;
     // 2. Dies with the shim. After the last change of ids, which would clear it.
     steps.step("prctl", "PR_SET_PDEATHSIG SIGKILL", || {
