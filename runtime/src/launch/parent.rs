@@ -19,7 +19,7 @@ use super::plan::{Host, Invalid, LaunchPlan, OOM_SCORE_ADJ};
 use super::teardown::{self, Record, socket_name};
 use crate::cgroup;
 use crate::cgroup::plan::Member;
-use crate::rootfs::disk;
+use crate::rootfs::disk::{self, ReadyDisk};
 use crate::spec::SandboxSpec;
 use crate::spec::data_dir::DataDir;
 use crate::sys::process::{self, Fork, ForkOptions, become_id, exit_now, fork};
@@ -94,6 +94,17 @@ impl Launcher {
         layers: &Layers,
         observe: &mut dyn FnMut(&Event),
     ) -> Result<Running, LaunchError> {
+        self.launch_on(None, spec, layers, observe)
+    }
+
+    /// The same on a disk that is ready, if it has the size asked for.
+    pub fn launch_on(
+        &self,
+        ready: Option<ReadyDisk>,
+        spec: SandboxSpec,
+        layers: &Layers,
+        observe: &mut dyn FnMut(&Event),
+    ) -> Result<Running, LaunchError> {
         let id = spec.id;
         let start = now();
         let other = |error: io::Error| LaunchError::Other { sandbox: id.to_string(), why: error.to_string() };
@@ -111,7 +122,7 @@ impl Launcher {
         };
         let mut launch =
             Launch { launcher: self, plan, record, clock: Clock::new("parent", start), start, observe, seen: 0 };
-        let result = launch.run(lease);
+        let result = launch.run(lease, ready);
         let Launch { record, .. } = launch;
         match result {
             Ok((shim, shim_pid)) => {
@@ -182,7 +193,7 @@ impl Failure {
 }
 
 impl Launch<'_> {
-    fn run(&mut self, lease: Lease) -> Result<(OwnedFd, i32), Failure> {
+    fn run(&mut self, lease: Lease, ready: Option<ReadyDisk>) -> Result<(OwnedFd, i32), Failure> {
         let data = &self.launcher.data;
         let directory = data.sandbox(self.record.id);
         // 1. What this sandbox holds stands on disk before it holds it, so that a crash can be repaired.
@@ -196,12 +207,21 @@ impl Launch<'_> {
         // 2. The disk, and a mount of it that hangs nowhere yet.
         let image = directory.join("disk.ext4");
         let size = self.plan.spec.limits.disk_max_bytes;
-        self.step("copy", "the disk's template", |launch| {
-            let template = disk::template(&launch.launcher.data.disks(), size).map_err(io::Error::other)?;
-            disk::copy_sparse(&template, &image).map_err(io::Error::other)
-        })?;
-        let disk =
-            self.step("fsmount", "ext4 on a loop device", |_| disk::mount_detached(&image).map_err(io::Error::other))?;
+        let disk = match ready.filter(|ready| ready.size_bytes == size) {
+            Some(ready) => self.step("rename", "a disk that was ready", |_| {
+                fs::rename(&ready.path, &image)?;
+                Ok(ready.mount)
+            })?,
+            None => {
+                self.step("copy", "the disk's template", |launch| {
+                    let template = disk::template(&launch.launcher.data.disks(), size).map_err(io::Error::other)?;
+                    disk::copy_sparse(&template, &image).map_err(io::Error::other)
+                })?;
+                self.step("fsmount", "ext4 on a loop device", |_| {
+                    disk::mount_detached(&image).map_err(io::Error::other)
+                })?
+            }
+        };
         // 3. The shim, which is nobody on this host.
         let listener = self.step("bind", "the shim's socket", |launch| launch.bind_socket())?;
         let (ours, theirs) = message::pair()?;
