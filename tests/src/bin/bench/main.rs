@@ -1,6 +1,7 @@
 //! The benchmark: every figure that the documents name, measured in one run and printed.
 //!
-//! `cargo run --release -p quayside-tests --bin bench -- [--bin PATH] [--data DIR] [--sessions N]`, as root.
+//! `cargo run --release -p quayside-tests --bin bench -- [--bin PATH] [--data DIR] [--sessions N]
+//! [--only NAME]`, as root.
 //! Nothing is asserted: machines are shared and noisy. What can be compared is measured in the same
 //! run (the floor beside the launch, idle beside flooded), and the machine's load stands above it.
 
@@ -28,11 +29,20 @@ struct Options {
     binary: PathBuf,
     data: PathBuf,
     sessions: usize,
+    /// Only what has this name: `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`.
+    only: Option<String>,
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == name)
+    }
 }
 
 fn options() -> anyhow::Result<Options> {
     let beside = std::env::current_exe()?.with_file_name("quayside");
-    let mut options = Options { binary: beside, data: PathBuf::from("/var/tmp/quayside-bench"), sessions: 30 };
+    let mut options =
+        Options { binary: beside, data: PathBuf::from("/var/tmp/quayside-bench"), sessions: 30, only: None };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().with_context(|| format!("{flag} needs a value"))?;
@@ -40,7 +50,8 @@ fn options() -> anyhow::Result<Options> {
             "--bin" => options.binary = value.into(),
             "--data" => options.data = value.into(),
             "--sessions" => options.sessions = value.parse().context("--sessions needs a number")?,
-            other => anyhow::bail!("unknown option {other}; there are --bin, --data and --sessions"),
+            "--only" => options.only = Some(value),
+            other => anyhow::bail!("unknown option {other}; there are --bin, --data, --sessions and --only"),
         }
     }
     Ok(options)
@@ -53,19 +64,25 @@ fn main() -> anyhow::Result<()> {
         std::fs::metadata(&options.binary).with_context(|| format!("no binary at {}", options.binary.display()))?;
     println!("binary: {:.1} MB", size.len() as f64 / 1e6);
 
-    let floor = floor::measure(LAUNCHES)?;
-    floor.print("floor: eight namespaces, overlay, pivot, cgroups, veth, seccomp");
-    let bash = floor::bash_start(LAUNCHES)?;
-    bash.print("bash alone: an interactive shell's start to its end, on the host");
-
+    if options.wants("floor") {
+        floor::measure(LAUNCHES)?.print("floor: eight namespaces, overlay, pivot, cgroups, veth, seccomp");
+        floor::bash_start(LAUNCHES)?.print("bash alone: an interactive shell's start to its end, on the host");
+    }
     let service = Service::start(&options.binary, &options.data)?;
     println!("service: first answer after {}, images ready after {}", ms(service.answered), ms(service.ready));
-    create_to_prompt(&service)?;
-    echo(&service)?;
-    flood(&service)?;
-    cat(&service)?;
-    memory(&service)?;
-    class(&service, options.sessions)?;
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 6] = [
+        ("create", &|| create_to_prompt(&service)),
+        ("echo", &|| echo(&service)),
+        ("flood", &|| flood(&service)),
+        ("cat", &|| cat(&service)),
+        ("memory", &|| memory(&service)),
+        ("class", &|| class(&service, options.sessions)),
+    ];
+    for (name, part) in parts {
+        if options.wants(name) {
+            part().with_context(|| format!("while measuring {name}"))?;
+        }
+    }
     service.stop()?;
     println!("load after: {}", std::fs::read_to_string("/proc/loadavg")?.trim());
     Ok(())
@@ -136,12 +153,15 @@ fn cat(service: &Service) -> anyhow::Result<()> {
         let begin = Instant::now();
         let bytes = visitor.run_line("cat /tmp/big")?;
         let seconds = begin.elapsed().as_secs_f64();
-        let used = service.cpu()? - cpu;
+        let (web, shim) = service.cpu()?;
+        let (web, shim) = (web - cpu.0, shim - cpu.1);
+        let each = |used: Duration| used.as_secs_f64() * 1000.0 / (bytes as f64 / 1e6);
         let mb = bytes as f64 / 1e6;
         println!(
-            "cat of {mb:.0} MB: {:.0} MB/s, {:.2} ms of CPU a MB in web and shims",
+            "cat of {mb:.0} MB: {:.0} MB/s; CPU a MB: web {:.2} ms, shim {:.2} ms",
             mb / seconds,
-            used.as_secs_f64() * 1000.0 / mb
+            each(web),
+            each(shim)
         );
     }
     visitor.leave()

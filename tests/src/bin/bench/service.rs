@@ -103,16 +103,16 @@ impl Service {
     }
 
     /// CPU time that web and shims have used.
-    pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut ticks = 0;
+    pub fn cpu(&self) -> anyhow::Result<(Duration, Duration)> {
+        let (mut web, mut shims) = (Duration::ZERO, Duration::ZERO);
         for (name, pid) in self.pids()? {
-            if name == "web" || name == "shim" {
-                let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-                let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
-                ticks += fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+            match name.as_str() {
+                "web" => web += cpu_of(pid)?,
+                "shim" => shims += cpu_of(pid)?,
+                _ => {}
             }
         }
-        Ok(Duration::from_millis(ticks * 10))
+        Ok((web, shims))
     }
 
     pub fn web_pss_kib(&self) -> anyhow::Result<u64> {
@@ -131,6 +131,14 @@ impl Service {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// User and system time, from proc_pid_stat(5), in ticks of 10 ms.
+fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+    let ticks = |field: usize| fields.get(field).context("a short line")?.parse::<u64>().context("not a number");
+    Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
 }
 
 fn name_of(cmdline: &str) -> String {
