@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::Layout;
+use super::layout::{LEAF, Layout};
+use super::parent::Parent;
 use crate::spec::Limits;
 
 /// Processes that verify scripts may have: enough for pipes and loops.
@@ -15,7 +16,7 @@ const CHECK_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
 const DESCENDANTS_MAX: u64 = 256;
 /// The period of the CPU quota: the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
-/// Controllers that a payload's own subgroups get on v2.
+/// Controllers that sandboxes, and a payload's own subgroups, get on v2.
 const DELEGATED: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
 /// The four groups of a sandbox (see the module's picture).
@@ -65,9 +66,20 @@ pub struct Setting {
     pub optional: bool,
 }
 
+/// A group whose processes have to leave it: on v2 one that holds any cannot give controllers to its
+/// children (cgroups(7), "No internal processes").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vacate {
+    pub from: PathBuf,
+    pub to: PathBuf,
+}
+
 /// Everything about the cgroups of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
+    /// Before anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vacate: Option<Vacate>,
     pub directories: Vec<Directory>,
     pub settings: Vec<Setting>,
     /// Settings for when PID 1 is in `init` and the launcher has left `payload`.
@@ -101,15 +113,21 @@ pub struct Owners {
 }
 
 impl Plan {
-    /// `parent` is relative to each hierarchy's mount, `quayside/ID` below it is `name`.
-    pub fn new(layout: &Layout, parent: &Path, name: &str, owners: Owners, limits: &Limits) -> Self {
-        let mut plan =
-            Self { directories: Vec::new(), settings: Vec::new(), late: Vec::new(), v1: Vec::new(), v2: None };
+    /// `quayside/ID` below `parent` is `name`.
+    pub fn new(layout: &Layout, parent: &Parent, name: &str, owners: Owners, limits: &Limits) -> Self {
+        let mut plan = Self {
+            vacate: None,
+            directories: Vec::new(),
+            settings: Vec::new(),
+            late: Vec::new(),
+            v1: Vec::new(),
+            v2: None,
+        };
         for v1 in &layout.v1 {
-            plan.add_v1(v1.controllers.as_slice(), &v1.mount.join(parent), name, owners, limits);
+            plan.add_v1(v1.controllers.as_slice(), &v1.mount.join(&parent.path), name, owners, limits);
         }
         if let Some(v2) = &layout.v2 {
-            plan.add_v2(v2.controllers.as_slice(), &v2.mount.join(parent), name, owners, limits);
+            plan.add_v2(&v2.mount, parent, name, owners, limits);
         }
         plan
     }
@@ -198,25 +216,30 @@ impl Plan {
         self.v1.push(V1Top { path: top, split });
     }
 
-    fn add_v2(&mut self, controllers: &[String], parent: &Path, name: &str, owners: Owners, limits: &Limits) {
-        let quayside = parent.join("quayside");
+    fn add_v2(&mut self, mount: &Path, parent: &Parent, name: &str, owners: Owners, limits: &Limits) {
+        let above = mount.join(&parent.path);
+        let quayside = above.join("quayside");
         let top = quayside.join(name);
+        if parent.vacate {
+            self.vacate = Some(Vacate { from: above.clone(), to: above.join(LEAF) });
+        }
         self.add_tree(&top, owners, &["cgroup.procs", "cgroup.threads", "cgroup.subtree_control"]);
-        let has = |name: &str| controllers.iter().any(|controller| controller == name);
+        let has = |name: &str| parent.has(name);
         let wanted: Vec<String> = DELEGATED.iter().filter(|name| has(name)).map(|name| format!("+{name}")).collect();
         if !wanted.is_empty() {
-            for group in [&quayside, &top] {
-                self.settings.push(Setting {
-                    file: group.join("cgroup.subtree_control"),
-                    value: wanted.join(" "),
-                    optional: false,
-                });
-            }
-            self.late.push(Setting {
-                file: top.join("payload/cgroup.subtree_control"),
+            let enable = |group: &Path, optional| Setting {
+                file: group.join("cgroup.subtree_control"),
                 value: wanted.join(" "),
-                optional: false,
-            });
+                optional,
+            };
+            // From the root down, as a group can give only what it was given. Above `parent` it is for
+            // others to decide: what is missing there shows at `parent`.
+            let others = parent.path.ancestors().skip(1).map(|path| mount.join(path));
+            let mut others: Vec<PathBuf> = others.collect();
+            others.reverse();
+            self.settings.extend(others.iter().map(|group| enable(group, true)));
+            self.settings.extend([&above, &quayside, &top].map(|group| enable(group, false)));
+            self.late.push(enable(&top.join("payload"), false));
         }
         if has("memory") {
             for (group, max) in [("payload", limits.memory_max_bytes), ("check", CHECK_MEMORY_MAX_BYTES)] {
@@ -262,17 +285,58 @@ mod tests {
     use super::*;
 
     fn plan(layout: &Layout) -> Plan {
-        Plan::new(layout, Path::new(""), "ID", Owners { owner: 900, root: 1000 }, &Limits::default())
+        plan_below(layout, &Parent { controllers: v2_controllers(), ..Parent::default() })
+    }
+
+    fn plan_below(layout: &Layout, parent: &Parent) -> Plan {
+        Plan::new(layout, parent, "ID", Owners { owner: 900, root: 1000 }, &Limits::default())
+    }
+
+    fn v2_controllers() -> Vec<String> {
+        ["cpu", "memory", "pids"].map(String::from).to_vec()
+    }
+
+    fn v2() -> Layout {
+        let v2 = V2 { mount: "/cg".into(), controllers: v2_controllers(), own: Some(PathBuf::new()) };
+        Layout { v1: Vec::new(), v2: Some(v2) }
+    }
+
+    /// Where controllers are enabled, and whether it may fail.
+    fn enabled(plan: &Plan) -> Vec<(&str, bool)> {
+        let enables = plan.settings.iter().filter(|setting| setting.file.ends_with("cgroup.subtree_control"));
+        enables.map(|one| (one.file.parent().unwrap().to_str().unwrap(), one.optional)).collect()
+    }
+
+    #[test]
+    fn on_v2_controllers_are_enabled_from_the_root_down() {
+        assert_eq!(enabled(&plan(&v2())), [("/cg", false), ("/cg/quayside", false), ("/cg/quayside/ID", false)]);
+        let parent = Parent { path: "a/b".into(), controllers: v2_controllers(), vacate: true };
+        let plan = plan_below(&v2(), &parent);
+        assert_eq!(
+            enabled(&plan),
+            [
+                ("/cg", true),
+                ("/cg/a", true),
+                ("/cg/a/b", false),
+                ("/cg/a/b/quayside", false),
+                ("/cg/a/b/quayside/ID", false)
+            ]
+        );
+        assert_eq!(plan.vacate, Some(Vacate { from: "/cg/a/b".into(), to: "/cg/a/b/quayside-host".into() }));
+    }
+
+    #[test]
+    fn what_the_parent_was_not_given_is_not_asked_for() {
+        let parent = Parent { path: "a".into(), controllers: vec!["pids".into()], vacate: true };
+        let plan = plan_below(&v2(), &parent);
+        assert!(plan.settings.iter().all(|setting| !setting.value.contains("memory")));
+        assert!(plan.settings.iter().all(|setting| !setting.file.ends_with("memory.max")));
+        assert_eq!(plan.late[0].value, "+pids");
     }
 
     #[test]
     fn on_v2_the_payloads_controllers_are_enabled_late() {
-        let v2 = V2 {
-            mount: "/cg".into(),
-            controllers: ["cpu", "memory", "pids"].map(String::from).to_vec(),
-            own: PathBuf::new(),
-        };
-        let plan = plan(&Layout { v1: Vec::new(), v2: Some(v2) });
+        let plan = plan(&v2());
         let late: Vec<_> = plan.late.iter().map(|setting| (setting.file.to_str().unwrap(), &*setting.value)).collect();
         assert_eq!(late, [("/cg/quayside/ID/payload/cgroup.subtree_control", "+cpu +memory +pids")]);
         assert!(plan.settings.iter().all(|setting| !setting.file.ends_with("payload/cgroup.subtree_control")));
@@ -281,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_v1_hierarchy_without_limits_gets_one_group_that_the_sandbox_owns() {
-        let v1 = V1 { controllers: vec!["freezer".into()], mount: "/f".into() };
+        let v1 = V1 { controllers: vec!["freezer".into()], mount: "/f".into(), own: None };
         let plan = plan(&Layout { v1: vec![v1], v2: None });
         let paths: Vec<_> = plan.directories.iter().map(|directory| directory.path.as_path()).collect();
         assert_eq!(paths, [Path::new("/f/quayside/ID")]);
@@ -292,7 +356,7 @@ mod tests {
 
     #[test]
     fn limits_stay_roots_and_only_the_join_files_are_handed_over() {
-        let v1 = V1 { controllers: vec!["memory".into()], mount: "/m".into() };
+        let v1 = V1 { controllers: vec!["memory".into()], mount: "/m".into(), own: None };
         let plan = plan(&Layout { v1: vec![v1], v2: None });
         for directory in &plan.directories {
             assert_eq!(directory.joins, ["cgroup.procs", "tasks"]);

@@ -18,6 +18,7 @@ use super::protocol::{
     Answer, Body, Failure, FailureCode, ImageInfo, ImageState, KEEPER_VERSION, Request, SandboxInfo, Verb,
 };
 use super::worker::{self, Report, Worker};
+use crate::cgroup::tree::sweep_parents;
 use crate::image::{Sources, Store};
 use crate::launch::parent::{Launcher, reopen_shim};
 use crate::launch::teardown::{self, Record, socket_name};
@@ -181,6 +182,8 @@ impl<'a> Keeper<'a> {
         loop {
             self.start_workers();
             if self.ending && self.sandboxes.is_empty() && self.workers.is_empty() {
+                let host = &self.launcher.host;
+                sweep_parents(&host.cgroups, &host.cgroup_parent);
                 disk::sweep_ready(&self.launcher.data.disks())?;
                 return Ok(());
             }

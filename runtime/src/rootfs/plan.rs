@@ -270,10 +270,10 @@ mod tests {
     fn hybrid() -> Layout {
         Layout {
             v1: vec![
-                V1 { controllers: vec!["cpu".into(), "cpuacct".into()], mount: "/c/cpu,cpuacct".into() },
-                V1 { controllers: vec!["name=systemd".into()], mount: "/c/systemd".into() },
+                V1 { controllers: vec!["cpu".into(), "cpuacct".into()], mount: "/c/cpu,cpuacct".into(), own: None },
+                V1 { controllers: vec!["name=systemd".into()], mount: "/c/systemd".into(), own: None },
             ],
-            v2: Some(V2 { mount: "/c/unified".into(), controllers: vec![], own: "".into() }),
+            v2: Some(V2 { mount: "/c/unified".into(), controllers: vec![], own: None }),
         }
     }
 

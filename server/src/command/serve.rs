@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
+use quayside_runtime::cgroup::tree::sweep_parents;
 use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
 use quayside_runtime::launch::lease;
@@ -117,6 +118,8 @@ impl Stop {
         let data = self.data.open()?;
         let Some(pid) = supervisor::running(&data)? else {
             let ended = teardown::end_all(&data)?;
+            let host = super::host()?;
+            sweep_parents(&host.cgroups, &host.cgroup_parent);
             match ended {
                 0 => println!("nothing runs in {}", data.root().display()),
                 _ => println!("no service ran; ended {ended} sandboxes that one had left"),
