@@ -10,6 +10,7 @@ use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::spec::data_dir::{self, DataDir};
 
 mod image;
+mod lesson;
 mod run;
 mod serve;
 
@@ -31,6 +32,8 @@ enum Command {
     Stop(serve::Stop),
     /// List, prepare and remove images
     Image(image::Image),
+    /// Try lessons out
+    Lesson(lesson::Lesson),
     /// (the supervisor's business) creates and ends sandboxes
     #[command(hide = true)]
     Keeper,
@@ -75,6 +78,7 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Serve(serve) => serve.main(),
         Command::Stop(stop) => stop.main(),
         Command::Image(image) => image.main(),
+        Command::Lesson(lesson) => lesson.main(),
         Command::Keeper => serve::keeper(),
         Command::Web => serve::web(),
         Command::Shim => quayside_runtime::shim::run().map(|()| 0).map_err(Into::into),

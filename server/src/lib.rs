@@ -10,6 +10,7 @@ pub mod store;
 pub mod sandbox;
 pub mod terminal;
 pub mod session;
+pub mod rehearsal;
 pub mod web;
 pub mod bundled;
 pub mod supervisor;

@@ -43,6 +43,25 @@ pub fn leading(text: &str) -> Option<Found> {
     (is_words && !words.trim_start().starts_with("TRAFFIC_")).then(|| Found { directive: parse(words), bytes: end + 4 })
 }
 
+/// What a `ctrl-seq` action presses: `^C` is one key, and so is `^ESC`.
+pub fn keys(text: &str) -> String {
+    let mut pressed = String::new();
+    let mut rest = text.trim();
+    while let Some(letter) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("^ESC") {
+            pressed.push('\u{1b}');
+            rest = after;
+        } else if let Some(key) = rest.strip_prefix('^').and_then(|after| after.chars().next().filter(char::is_ascii)) {
+            pressed.push((key.to_ascii_uppercase() as u8 & 0x1f) as char);
+            rest = &rest[2..];
+        } else {
+            pressed.push(letter);
+            rest = &rest[letter.len_utf8()..];
+        }
+    }
+    pressed
+}
+
 /// The words, as they add up.
 fn parse(words: &str) -> Directive {
     let words = words.to_lowercase();
@@ -168,6 +187,15 @@ mod tests {
             assert_eq!(leading(&format!("{{{{{typo}}}}}")).map(|found| found.directive), Some(expected), "{typo}");
         }
         assert_eq!(leading("{{T0}}").map(|found| found.directive), Some(Directive::Unknown { hint: None }));
+    }
+
+    #[test]
+    fn keys_are_pressed_and_not_spelt() {
+        assert_eq!(keys("^C"), "\u{3}");
+        assert_eq!(keys("^ESC"), "\u{1b}");
+        assert_eq!(keys("^Z^d"), "\u{1a}\u{4}");
+        assert_eq!(keys(":wq^M"), ":wq\r");
+        assert_eq!(keys("2^"), "2^");
     }
 
     #[test]

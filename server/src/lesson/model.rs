@@ -127,6 +127,8 @@ pub struct Page {
     pub html: String,
     /// The actions of `html`, then of the hint, then of the solution; `data-action` is the index.
     pub actions: Vec<Action>,
+    /// How many of `actions` stand in `html`: the first ones.
+    pub text_actions: usize,
     pub foreground: Option<Script>,
     pub background: Option<Script>,
     pub verify: Option<Verify>,

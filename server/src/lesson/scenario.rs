@@ -167,6 +167,7 @@ impl Loader {
         let mut page = empty_page(kind, raw.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(title));
         if let Some(reference) = &raw.text {
             self.text(&mut page, reference);
+            page.text_actions = page.actions.len();
         }
         page.foreground = self.script(raw.foreground.as_ref(), &mut page.lacks);
         page.background = self.script(raw.background.as_ref(), &mut page.lacks);
@@ -359,6 +360,7 @@ fn empty_page(kind: PageKind, title: &str) -> Page {
         title: title.to_owned(),
         html: String::new(),
         actions: Vec::new(),
+        text_actions: 0,
         foreground: None,
         background: None,
         verify: None,

@@ -7,6 +7,7 @@
 mod frame;
 mod keeper;
 mod shim;
+pub mod alone;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

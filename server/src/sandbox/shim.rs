@@ -190,6 +190,16 @@ impl Sandbox {
 }
 
 impl ExecRun {
+    /// Waits for the end, and hands every piece of output to `output`: 1 is standard output, 2 standard error.
+    pub async fn finish(mut self, mut output: impl FnMut(u8, &[u8])) -> Result<Finished, ShimError> {
+        loop {
+            match self.next().await? {
+                ExecEvent::Output { stream, bytes } => output(stream, &bytes),
+                ExecEvent::Finished(finished) => return Ok(finished),
+            }
+        }
+    }
+
     /// What happens next. The end comes exactly once, as [`ExecEvent::Finished`] or as an error.
     pub async fn next(&mut self) -> Result<ExecEvent, ShimError> {
         match answer(&mut self.reader).await? {

@@ -38,7 +38,7 @@ const INBOX_MAX: usize = 32;
 /// Reports of jobs that wait for the task.
 const REPORTS_MAX: usize = 32;
 /// How long the first scripts may keep a learner waiting; afterwards they go on beside the terminal.
-const PREPARING_MAX: Duration = Duration::from_secs(60);
+pub const PREPARING_MAX: Duration = Duration::from_secs(60);
 /// How often the task looks whether anybody is there.
 const IDLE_TICK: Duration = Duration::from_secs(20);
 /// A setting below this is taken for this.

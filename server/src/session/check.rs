@@ -6,7 +6,7 @@ use quayside_runtime::shim::protocol::{Exec, Finished, Group};
 
 use super::view::{Check, Outcome};
 use crate::lesson::model::Verify;
-use crate::sandbox::{ExecEvent, Sandbox, ShimError, in_home};
+use crate::sandbox::{Sandbox, ShimError, in_home};
 
 /// How long a check may run: authors are told to stay below five seconds.
 pub const CHECK_MAX: Duration = Duration::from_secs(30);
@@ -35,13 +35,7 @@ async fn execute(sandbox: &Sandbox, verify: &Verify, printed: &mut Printed) -> R
         output_max: OUTPUT_MAX,
         ..in_home(["bash", "{script}"], Group::Check)
     };
-    let mut run = sandbox.exec(exec, &verify.script.bytes).await?;
-    loop {
-        match run.next().await? {
-            ExecEvent::Output { stream, bytes } => printed.add(stream, &bytes),
-            ExecEvent::Finished(finished) => return Ok(finished),
-        }
-    }
+    sandbox.exec(exec, &verify.script.bytes).await?.finish(|stream, bytes| printed.add(stream, bytes)).await
 }
 
 /// What a script printed: both streams as they came, and standard output alone.

@@ -5,14 +5,14 @@
 
 pub mod view;
 
-mod check;
-mod place;
-mod script;
+pub mod check;
+pub mod place;
+pub mod script;
 mod launch;
 mod actor;
 mod shelf;
 mod roster;
 
-pub use actor::{CONNECTIONS_MAX, Handle, Refusal};
+pub use actor::{CONNECTIONS_MAX, Handle, PREPARING_MAX, Refusal};
 pub use roster::{Found, Roster, StartError};
 pub use shelf::Shelf;

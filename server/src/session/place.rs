@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quayside_runtime::shim::protocol::{Exec, FILES_MAX, Group};
 
 use crate::lesson::model::{Asset, Scenario};
-use crate::sandbox::{ExecEvent, Put, PutSource, Sandbox, ShimError, in_home};
+use crate::sandbox::{Put, PutSource, Sandbox, ShimError, in_home};
 
 /// Where the output of background scripts goes, as scenarios expect it.
 pub const LOG_DIR: &str = "/var/log/killercoda";
@@ -84,13 +84,8 @@ pub async fn carry_out(sandbox: &Sandbox, placement: &Placement) -> Result<Vec<S
 async fn chmod(sandbox: &Sandbox, mode: &str, paths: &[String]) -> Result<Result<(), String>, ShimError> {
     let mut exec = Exec { timeout_ms: 10_000, output_max: 1024, ..in_home(["chmod", "--", mode], Group::Payload) };
     exec.args.extend_from_slice(paths);
-    let mut run = sandbox.exec(exec, b"").await?;
     let mut said = Vec::new();
-    loop {
-        match run.next().await? {
-            ExecEvent::Output { bytes, .. } => said.extend_from_slice(&bytes),
-            ExecEvent::Finished(finished) if finished.code == 0 => return Ok(Ok(())),
-            ExecEvent::Finished(_) => return Ok(Err(String::from_utf8_lossy(&said).trim().to_owned())),
-        }
-    }
+    let finished = sandbox.exec(exec, b"").await?.finish(|_, bytes| said.extend_from_slice(bytes)).await?;
+    let said = || String::from_utf8_lossy(&said).trim().to_owned();
+    Ok(if finished.code == 0 { Ok(()) } else { Err(said()) })
 }

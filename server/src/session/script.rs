@@ -13,11 +13,13 @@ use super::check::plain;
 use super::place::LOG_DIR;
 use super::view::{ScriptKind, ScriptRun, ScriptState};
 use crate::lesson::model::{PageKind, Script};
-use crate::sandbox::{ExecEvent, Sandbox, ShimError, in_home};
+use crate::sandbox::{Sandbox, ShimError, in_home};
 use crate::store::SessionId;
 
 /// The end of a failed script's output that its message shows.
 const TAIL_MAX: u64 = 4 * 1024;
+/// How long a solution may take: a learner does the same by hand.
+const SOLUTION_MAX: Duration = Duration::from_secs(60);
 /// How long reading that end may take.
 const TAIL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -32,7 +34,8 @@ pub async fn background(sandbox: &Sandbox, page: PageKind, script: &Script) -> S
         stderr_path: Some(stderr.clone()),
         ..in_home(["bash", "{script}"], Group::Payload)
     };
-    let (is, seconds, output) = match finish(sandbox, exec, &script.bytes).await {
+    let running = async { sandbox.exec(exec, &script.bytes).await?.finish(|_, _| ()).await };
+    let (is, seconds, output) = match running.await {
         Ok(finished) if finished.code == 0 => (ScriptState::Done, finished.duration_ms as f64 / 1000.0, None),
         Ok(finished) => {
             let end = tail(sandbox, [&stdout, &stderr]).await;
@@ -57,17 +60,26 @@ fn nth(page: PageKind) -> String {
     }
 }
 
-async fn finish(
-    sandbox: &Sandbox,
-    exec: Exec,
-    script: &[u8],
-) -> Result<quayside_runtime::shim::protocol::Finished, ShimError> {
-    let mut run = sandbox.exec(exec, script).await?;
-    loop {
-        if let ExecEvent::Finished(finished) = run.next().await? {
-            return Ok(finished);
-        }
-    }
+/// Runs a step's solution as its author wrote it, beside the terminal, and waits for its end.
+///
+/// `Err`: what it printed at the end, or why it could not run.
+pub async fn solution(sandbox: &Sandbox, script: &Script) -> Result<(), String> {
+    let exec = Exec {
+        timeout_ms: SOLUTION_MAX.as_millis() as u64,
+        output_max: TAIL_MAX,
+        ..in_home(["bash", "{script}"], Group::Payload)
+    };
+    let mut said = Vec::new();
+    let running =
+        async { sandbox.exec(exec, &script.bytes).await?.finish(|_, bytes| said.extend_from_slice(bytes)).await };
+    let end = match running.await {
+        Ok(finished) if finished.timed_out => format!("did not end within {} s", SOLUTION_MAX.as_secs()),
+        Ok(finished) if finished.code != 0 => format!("ended with exit code {}", finished.code),
+        Ok(_) => return Ok(()),
+        Err(error) => format!("could not run: {error}"),
+    };
+    let said = plain(&String::from_utf8_lossy(&said));
+    Err(format!("{} {end}\n{}", script.path, said.trim()).trim_end().to_owned())
 }
 
 /// The end of both logs. The learner's root may have replaced them by anything: they are read inside, with
@@ -81,14 +93,11 @@ async fn tail(sandbox: &Sandbox, paths: [&str; 2]) -> String {
             ..in_home(["tail", "-c", "2048", path], Group::Payload)
         };
         let reading = async {
-            let mut run = sandbox.exec(exec, b"").await?;
-            loop {
-                match run.next().await? {
-                    ExecEvent::Output { stream: 1, bytes } => said.extend_from_slice(&bytes),
-                    ExecEvent::Output { .. } => {}
-                    ExecEvent::Finished(_) => return Ok::<_, ShimError>(()),
-                }
-            }
+            let keep = |stream, bytes: &[u8]| match stream {
+                1 => said.extend_from_slice(bytes),
+                _ => {}
+            };
+            sandbox.exec(exec, b"").await?.finish(keep).await
         };
         // A log that cannot be read is as good as an empty one; the failure itself is told anyway.
         let _ = tokio::time::timeout(TAIL_PATIENCE, reading).await;

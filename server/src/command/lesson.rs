@@ -1,0 +1,167 @@
+//! `quayside lesson test`: plays lessons in fresh sandboxes and prints what came of it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::{Args, Subcommand};
+use quayside_runtime::image::Sources;
+use quayside_runtime::launch::parent::Layers;
+
+use super::Data;
+use crate::lesson::load_library;
+use crate::lesson::model::{Diagnostic, Item, Library};
+use crate::rehearsal::{self, Finding, Stopped, Tally, Verdict, Wish};
+use crate::sandbox::alone::Alone;
+use crate::stop::Signals;
+
+/// What a shell calls the end by Ctrl-C.
+const INTERRUPTED: i32 = 130;
+
+#[derive(Debug, Args)]
+pub struct Lesson {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Play lessons in fresh sandboxes: every check must fail before its step is done and pass afterwards
+    Test(Test),
+}
+
+#[derive(Debug, Args)]
+struct Test {
+    #[command(flatten)]
+    data: Data,
+    /// Only this scenario, by the name of its folder, or as COURSE/SCENARIO
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+    /// A step without a check, a hint or a solution is a failure, and so is every warning
+    #[arg(long)]
+    strict: bool,
+    /// Also press every run action of the texts, in a second sandbox, instead of running the solutions
+    #[arg(long = "type")]
+    typing: bool,
+    /// A folder of courses, one repository, or a single scenario
+    dir: PathBuf,
+}
+
+impl Lesson {
+    pub fn main(self) -> anyhow::Result<i32> {
+        let Verb::Test(test) = self.verb;
+        test.main()
+    }
+}
+
+impl Test {
+    fn main(self) -> anyhow::Result<i32> {
+        ensure!(self.dir.is_dir(), "there is no directory {}; name one that holds lessons", self.dir.display());
+        let library = load_library(&self.dir);
+        let items: Vec<(&str, &Item)> = library
+            .courses
+            .iter()
+            .flat_map(|course| course.items.iter().map(|item| (course.slug.as_str(), item)))
+            .filter(|(course, item)| self.scenario.as_ref().is_none_or(|name| is_called(name, course, item)))
+            .collect();
+        print_diagnostics(&library, &items);
+        ensure!(!items.is_empty(), "{}", nothing_found(&self.dir, self.scenario.as_deref()));
+        let mut tally = Tally::default();
+        let played = self.play(&items, &mut tally)?;
+        if played.is_err() {
+            println!("stopped before the end");
+        }
+        println!("{tally}");
+        Ok(match (played, tally.failed) {
+            (Err(Stopped), _) => INTERRUPTED,
+            (Ok(()), 0) => 0,
+            (Ok(()), _) => 1,
+        })
+    }
+
+    fn play(&self, items: &[(&str, &Item)], tally: &mut Tally) -> anyhow::Result<Result<(), Stopped>> {
+        let images = self.prepare_images(items)?;
+        let alone = match images.is_empty() {
+            true => None,
+            false => Some(Alone::new(self.data.open()?, super::host()?).context("cannot launch sandboxes")?),
+        };
+        // From here on there is something to clean up.
+        let signals = Signals::take().context("cannot take signals")?;
+        let wish = Wish { strict: self.strict, typing: self.typing };
+        let mut tell = |finding: Finding| {
+            tally.count(&finding.verdict);
+            println!("{finding}");
+            let _ = io::stdout().flush();
+        };
+        for (course, item) in items {
+            let stage = match (&alone, rehearsal::image_of(item)) {
+                (Some(alone), Some(image)) => match &images[image] {
+                    Ok(layers) => Some((alone, layers)),
+                    Err(why) => {
+                        let scenario = format!("{course}/{}", item.slug());
+                        tell(Finding { scenario, place: String::new(), verdict: Verdict::Failed(why.clone()) });
+                        continue;
+                    }
+                },
+                _ => None,
+            };
+            if let Err(stopped) = rehearsal::rehearse(course, item, wish, stage, &signals, &mut tell) {
+                return Ok(Err(stopped));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Every image that the items need, or why it is not to be had.
+    fn prepare_images(&self, items: &[(&str, &Item)]) -> anyhow::Result<BTreeMap<String, Result<Layers, String>>> {
+        let mut images = BTreeMap::new();
+        for name in items.iter().filter_map(|(_, item)| rehearsal::image_of(item)) {
+            if !images.contains_key(name) {
+                let prepared = super::image::prepare(&self.data.open()?, name, &Sources::default());
+                let layers = prepared
+                    .map(|image| Layers { bottom_to_top: image.layers, env: image.env })
+                    .map_err(|error| format!("its image {name} cannot be prepared: {error:#}"));
+                images.insert(name.to_owned(), layers);
+            }
+        }
+        Ok(images)
+    }
+}
+
+fn is_called(name: &str, course: &str, item: &Item) -> bool {
+    match name.split_once('/') {
+        Some((in_course, slug)) => in_course == course && slug == item.slug(),
+        None => name == item.slug(),
+    }
+}
+
+fn nothing_found(dir: &Path, scenario: Option<&str>) -> String {
+    let dir = dir.display();
+    match scenario {
+        Some(name) => format!("no scenario in {dir} is called {name}"),
+        None => format!("there is no scenario in {dir}; one is a folder with an index.json"),
+    }
+}
+
+/// The courses' own, then those of each item.
+fn print_diagnostics(library: &Library, items: &[(&str, &Item)]) {
+    let courses = library.courses.iter().flat_map(|course| &course.diagnostics);
+    courses.chain(items.iter().flat_map(|(_, item)| diagnostics_of(item))).for_each(print_diagnostic);
+}
+
+fn diagnostics_of(item: &Item) -> &[Diagnostic] {
+    match item {
+        Item::Scenario(scenario) => &scenario.diagnostics,
+        Item::Broken { diagnostics, .. } => diagnostics,
+    }
+}
+
+/// The message, and the lines that it is about.
+fn print_diagnostic(diagnostic: &Diagnostic) {
+    println!("{diagnostic}");
+    for (number, text) in &diagnostic.excerpt {
+        let mark = if *number == diagnostic.line { '>' } else { ' ' };
+        println!("{mark} {number:>4} | {text}");
+    }
+}
