@@ -81,7 +81,7 @@ enum Sandbox {
         doomed: Vec<Caller>,
     },
     Running {
-        record: Record,
+        record: Box<Record>,
         shim: OwnedFd,
     },
     /// A worker is at it. `why`: it ended by itself, and everybody is to hear of it.
@@ -170,7 +170,7 @@ impl<'a> Keeper<'a> {
     fn adopt(&mut self, record: Record) {
         let id = record.id;
         match reopen_shim(&record) {
-            Ok(shim) => drop(self.sandboxes.insert(id, Sandbox::Running { record, shim })),
+            Ok(shim) => drop(self.sandboxes.insert(id, Sandbox::Running { record: Box::new(record), shim })),
             Err(_) => {
                 self.sandboxes.insert(id, Sandbox::Destroying { callers: Vec::new(), why: None });
                 self.waiting.push_back(Waiting::Destroy(record, None));
@@ -420,7 +420,7 @@ impl<'a> Keeper<'a> {
             Some(Sandbox::Running { record, shim }) => {
                 let callers = caller.into_iter().collect();
                 self.sandboxes.insert(id, Sandbox::Destroying { callers, why: None });
-                self.waiting.push_back(Waiting::Destroy(record, Some(shim)));
+                self.waiting.push_back(Waiting::Destroy(*record, Some(shim)));
             }
         }
     }
@@ -430,7 +430,7 @@ impl<'a> Keeper<'a> {
         if let Some(Sandbox::Running { record, .. }) = self.sandboxes.remove(&id) {
             let why = "its first process, or the process that owns its terminals, has ended".to_owned();
             self.sandboxes.insert(id, Sandbox::Destroying { callers: Vec::new(), why: Some(why) });
-            self.waiting.push_back(Waiting::Destroy(record, None));
+            self.waiting.push_back(Waiting::Destroy(*record, None));
         }
     }
 
@@ -446,7 +446,7 @@ impl<'a> Keeper<'a> {
         }
         match shim {
             Some(shim) => {
-                self.sandboxes.insert(id, Sandbox::Running { record, shim });
+                self.sandboxes.insert(id, Sandbox::Running { record: Box::new(record), shim });
                 doomed.into_iter().for_each(|caller| self.destroy(id, Some(caller)));
             }
             None => {

@@ -64,6 +64,16 @@ pub struct Running {
     pub shim: OwnedFd,
 }
 
+/// The step at which a launch stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("step {number}, {}, {} {}: {why}", .event.who, .event.call, .event.what)]
+pub struct FailedStep {
+    /// Counted from 1, over all processes of the launch.
+    pub number: usize,
+    pub event: Event,
+    pub why: String,
+}
+
 /// A launch that came to nothing, and left nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -71,8 +81,8 @@ pub enum LaunchError {
     Invalid(#[from] Invalid),
     #[error("cannot start a sandbox: all {max} ids are taken; end some, or wait until they expire", max = lease::SLOTS_MAX)]
     NoSlot,
-    #[error("cannot start sandbox {sandbox}: step {number}, {who}, {call} {what}: {why}")]
-    Step { sandbox: String, number: usize, who: String, call: String, what: String, why: String },
+    #[error("cannot start sandbox {sandbox}: {step}")]
+    Step { sandbox: String, step: Box<FailedStep> },
     #[error("cannot start sandbox {sandbox}: {why}")]
     Other { sandbox: String, why: String },
 }
@@ -155,12 +165,7 @@ struct Launch<'a> {
 
 /// Why a launch stopped.
 enum Failure {
-    /// The last event says where.
-    Step {
-        number: usize,
-        event: Event,
-        why: String,
-    },
+    Step(Box<FailedStep>),
     Other(String),
 }
 
@@ -184,8 +189,9 @@ impl Failure {
         let sandbox = record.id.to_string();
         let left = leftovers.err().map(|left| format!("; and its remains: {left}")).unwrap_or_default();
         match self {
-            Self::Step { number, event: Event { who, call, what, .. }, why } => {
-                LaunchError::Step { sandbox, number, who, call, what, why: why + &left }
+            Self::Step(mut step) => {
+                step.why += &left;
+                LaunchError::Step { sandbox, step }
             }
             Self::Other(why) => LaunchError::Other { sandbox, why: why + &left },
         }
@@ -336,7 +342,7 @@ impl Launch<'_> {
             None => Ok(()),
             Some(errno) => {
                 let why = io::Error::from_raw_os_error(errno).to_string();
-                Err(Failure::Step { number: self.seen, event, why })
+                Err(Failure::Step(Box::new(FailedStep { number: self.seen, event, why })))
             }
         }
     }
@@ -354,7 +360,7 @@ impl Launch<'_> {
             Err(error) => {
                 self.seen += 1;
                 (self.observe)(&event);
-                Err(Failure::Step { number: self.seen, event, why: error.to_string() })
+                Err(Failure::Step(Box::new(FailedStep { number: self.seen, event, why: error.to_string() })))
             }
         }
     }

@@ -598,7 +598,7 @@ impl Shim {
             Role::New => self.open(id, frame),
             Role::Viewer { .. } => {
                 let frame = FromViewer::decode(frame).map_err(|error| error.to_string())?;
-                self.from_viewer(id, frame)
+                self.viewer_says(id, frame)
             }
             Role::ExecHead { script, .. } => match ToShim::decode(frame).map_err(|error| error.to_string())? {
                 ToShim::Data(bytes) if script.len() + bytes.len() <= SCRIPT_MAX => {
@@ -670,7 +670,7 @@ impl Shim {
         files::receive(&self.sandbox, stream, first).map_err(|error| error.to_string())
     }
 
-    fn from_viewer(&mut self, id: u32, frame: FromViewer) -> Result<(), String> {
+    fn viewer_says(&mut self, id: u32, frame: FromViewer) -> Result<(), String> {
         let now = Instant::now();
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let Role::Viewer { terminal: number, viewer, view } = &mut connection.role else { return Ok(()) };
