@@ -403,6 +403,10 @@ impl Launch<'_> {
             process::cloexec_from(6)?;
             let ids = self.plan.ids;
             become_id(ids.owner, ids.owner)?;
+            if !self.launcher.kept {
+                // After the change of ids, which clears it. A keeper's shims outlive it instead.
+                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            }
             Err(process::exec_fd(program.as_fd(), &[c"quayside", c"shim"], &[]))
         };
         match fork(ForkOptions { cgroup: cgroup.as_ref().map(AsFd::as_fd), sibling: false })? {
