@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
+use crate::spec::SandboxId;
+
 /// Sandboxes at once on one host: far beyond what memory allows, so only a bound on the search.
 pub const SLOTS_MAX: u32 = 4096;
 
@@ -79,8 +81,25 @@ pub fn try_slot(directory: &Path, slot: u32) -> io::Result<Option<Lease>> {
     }
 }
 
+/// Whether the sandbox `id` holds `slot` now: somebody has the lock, and wrote that name into the file.
+pub fn is_held_by(directory: &Path, slot: u32, id: SandboxId) -> io::Result<bool> {
+    if try_slot(directory, slot)?.is_some() {
+        return Ok(false);
+    }
+    Ok(std::fs::read_to_string(path_of(directory, slot))? == id.to_string())
+}
+
 impl Lease {
-    /// Gives the slot back, unless a shim holds the lock too. The file stays, empty: if it were removed,
+    /// Writes down who holds it: a slot that is free is given to the next sandbox, perhaps before anybody
+    /// has swept what the last one left.
+    pub fn claim(&mut self, id: SandboxId) -> io::Result<()> {
+        use std::io::{Seek, Write};
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(id.to_string().as_bytes())
+    }
+
+    /// Gives the slot back, unless a shim holds the lock too. The file stays: if it were removed,
     /// one taker could lock the removed file and another a new one of the same name.
     pub fn release(self) {
         drop(self.file);
@@ -101,6 +120,20 @@ mod tests {
         assert!(Ids::of(SLOTS_MAX - 1).owner < Ids::of(0).base);
         first.release();
         assert_eq!(take(directory.path()).unwrap().unwrap().ids.slot, 0);
+    }
+
+    #[test]
+    fn a_slot_that_was_given_to_another_is_not_held_by_the_last() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (first, second) = (SandboxId::random(), SandboxId::random());
+        let mut lease = take(directory.path()).unwrap().unwrap();
+        lease.claim(first).unwrap();
+        assert!(is_held_by(directory.path(), 0, first).unwrap());
+        lease.release();
+        assert!(!is_held_by(directory.path(), 0, first).unwrap(), "nobody holds it");
+        let mut lease = take(directory.path()).unwrap().unwrap();
+        lease.claim(second).unwrap();
+        assert!(!is_held_by(directory.path(), 0, first).unwrap(), "another holds it");
     }
 
     #[test]

@@ -118,7 +118,8 @@ impl Launcher {
         let id = spec.id;
         let start = now();
         let other = |error: io::Error| LaunchError::Other { sandbox: id.to_string(), why: error.to_string() };
-        let lease = lease::take(&self.data.leases()).map_err(other)?.ok_or(LaunchError::NoSlot)?;
+        let mut lease = lease::take(&self.data.leases()).map_err(other)?.ok_or(LaunchError::NoSlot)?;
+        lease.claim(id).map_err(other)?;
         let plan = LaunchPlan::new(spec, lease.ids, layers.bottom_to_top.clone(), &layers.env, &self.host)?;
         let record = Record {
             id,

@@ -65,8 +65,8 @@ pub fn find_all(data: &DataDir) -> io::Result<Vec<Found>> {
             found.push(Found::Unknown(directory));
             continue;
         };
-        let free = lease::try_slot(&data.leases(), record.ids.slot)?.is_some();
-        found.push(if free { Found::Dead(record) } else { Found::Alive(record) });
+        let alive = lease::is_held_by(&data.leases(), record.ids.slot, record.id)?;
+        found.push(if alive { Found::Alive(record) } else { Found::Dead(record) });
     }
     Ok(found)
 }

@@ -72,6 +72,9 @@ impl Run {
                 eprintln!("{event}");
             }
         };
+        // What a killed run has left; nobody else may come for it.
+        let (_, left) = teardown::sweep(&launcher.data).context("cannot look for what has ended")?;
+        left.iter().for_each(|left| eprintln!("quayside: {left}"));
         let launched = launcher.launch(spec, &layers, &mut trace);
         let sweep = || sweep_parents(&launcher.host.cgroups, &launcher.host.cgroup_parent);
         let running = launched.inspect_err(|_| sweep())?;
