@@ -96,10 +96,7 @@ impl Typist {
         let text = if ctrl_seq { keys(&action.text) } else { action.text.clone() };
         let run = FromViewer::Run { id, flags, text };
         let state = match self.desk(terminal).await {
-            Ok(desk) => match desk.writer.lock().await.write(&run.encode()[..]).await {
-                Ok(()) => desk.await_press(id).await,
-                Err(_) => None,
-            },
+            Ok(desk) => desk.press(id, &run).await,
             Err(_) => None,
         };
         Pressed { text: action.text.clone(), terminal, state }
@@ -160,6 +157,14 @@ impl Desk {
         let (seen, screen) = watch::channel(Screen::default());
         let reading = tokio::spawn(read(link.reader, writer.clone(), seen)).abort_handle();
         Ok(Self { writer, screen, reading })
+    }
+
+    /// `None`: it did not reach the terminal.
+    async fn press(&self, id: u128, run: &FromViewer) -> Option<(RunState, i32)> {
+        // The lock is gone behind this line: whoever reads needs it to acknowledge.
+        let sent = self.writer.lock().await.write(&run.encode()[..]).await;
+        sent.ok()?;
+        self.await_press(id).await
     }
 
     fn under_way(&self) -> Vec<u128> {
