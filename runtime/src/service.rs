@@ -64,6 +64,8 @@ pub fn start_web(
         |program| {
             enter_room(binds)?;
             become_id(id, id)?;
+            // Nothing that it starts can have more than it has; it starts nothing.
+            rustix::thread::set_no_new_privs(true)?;
             // After the last change of ids, which clears it (prctl(2), PR_SET_PDEATHSIG).
             die_with_parent()?;
             Err(process::exec_fd(program, &[c"quayside", c"web"], &environment()))
@@ -133,4 +135,45 @@ fn enter_room(binds: &[Bind]) -> io::Result<()> {
 /// Has orphans of this process's children given to it, to be reaped: shims whose keeper has ended.
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// The calls of a sandbox without a sandbox's care: what the benchmark's floor is made of.
+pub mod floor {
+    use super::*;
+    use crate::sys::process::CLONE_NEWTIME;
+
+    /// Runs `work` in a forked child and waits; `true` if it worked.
+    pub fn in_child(work: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
+        match fork(ForkOptions::default())? {
+            Fork::Child => exit_now(i32::from(work().is_err())),
+            Fork::Parent(child) => {
+                let status = nix::sys::wait::waitpid(child.pid, None)?;
+                Ok(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)))
+            }
+        }
+    }
+
+    /// All eight namespaces at once (unshare(2)).
+    pub fn unshare_all() -> io::Result<()> {
+        let all = CloneFlags::CLONE_NEWUSER
+            | CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWCGROUP
+            | CloneFlags::from_bits_retain(CLONE_NEWTIME);
+        Ok(unshare(all)?)
+    }
+
+    /// An overlay of `lower`, `upper` and `work` in `room` on `root`, /proc in it, and pivot_root to it.
+    pub fn mount_and_pivot(room: &Path) -> io::Result<()> {
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        let part = |name: &str| room.join(name).display().to_string();
+        let options =
+            format!("lowerdir={},upperdir={},workdir={},userxattr", part("lower"), part("upper"), part("work"));
+        mount(Some("overlay"), &room.join("root"), Some("overlay"), MsFlags::empty(), Some(options.as_str()))?;
+        mount(Some("proc"), &room.join("root/proc"), Some("proc"), MsFlags::empty(), None::<&str>)?;
+        crate::sys::mount::pivot_root_here(&room.join("root"))
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quayside_runtime::cgroup::layout::Layout;
+use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::spec::data_dir::{self, DataDir};
 
@@ -66,7 +67,8 @@ impl Data {
 /// What this host is, as far as launches depend on it.
 fn host() -> anyhow::Result<Host> {
     let cgroups = Layout::of_host().context("cannot read which cgroups this host has")?;
-    Ok(Host { cgroups, cgroup_parent: PathBuf::new(), staging: staging_directory() })
+    let cgroup_parent = Parent::of_host(&cgroups);
+    Ok(Host { cgroups, cgroup_parent, staging: staging_directory() })
 }
 
 /// Runs the subcommand; the result is the process's exit code.

@@ -60,12 +60,14 @@ pub fn serve(settings: Settings) -> anyhow::Result<()> {
             settings.listen
         )
     })?;
+    let address = listener.local_addr()?;
     prepare_directories(&settings)?;
     service::adopt_orphans()?;
     let signals = signals()?;
     let mut parts = Parts::new(settings, listener)?;
     parts.start(Part::Keeper)?;
     parts.start(Part::Web)?;
+    eprintln!("quayside serves on http://{address}; Ctrl-C ends it and every machine");
     let result = parts.supervise(&signals);
     drop(lock);
     result

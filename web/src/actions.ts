@@ -10,6 +10,7 @@ import { copyText } from "./clipboard.js";
 import { byId, setText } from "./dom.js";
 import { obstacle, type State, type Store } from "./state.js";
 import type { Tabs } from "./tabs.js";
+import { pressed } from "./text.js";
 import { newId, type Id, type RunState } from "./wire.js";
 import { words } from "./words.js";
 
@@ -97,9 +98,15 @@ export class Actions {
     }
     if (this.whyOff(action)) return;
     const { terminal: target = "active", interrupt, noNewline } = action.dataset;
-    const press = { id: newId(), interrupt: interrupt !== undefined, noNewline: noNewline !== undefined, text: textOf(action) };
-    const terminal = this.tabs.run(target === "active" ? "active" : Number(target), press);
-    this.runs.set(key, { id: press.id, state: "queued", code: 0, terminal, startedAt: Date.now(), endedAt: 0 });
+    const keys = action.dataset.ctrlSeq !== undefined;
+    // Keys that a text names are pressed piece by piece; the state is that of the last.
+    const texts = keys ? pressed(textOf(action)) : [textOf(action)];
+    const how = { interrupt: interrupt !== undefined, noNewline: keys || noNewline !== undefined };
+    const presses = texts.map((text) => ({ id: newId(), text, ...how }));
+    const last = presses.at(-1);
+    if (!last) return;
+    const terminal = this.tabs.run(target === "active" ? "active" : Number(target), ...presses);
+    this.runs.set(key, { id: last.id, state: "queued", code: 0, terminal, startedAt: Date.now(), endedAt: 0 });
     this.draw();
     this.afterRun();
   }
@@ -143,6 +150,8 @@ function textOf(action: HTMLElement): string {
 }
 
 function fillsScreen(state: State, action: HTMLElement): boolean {
+  // Keys are what ends such a program.
+  if (action.dataset.ctrlSeq !== undefined) return false;
   return state.fullScreen && (action.dataset.terminal ?? "active") === "active";
 }
 

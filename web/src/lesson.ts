@@ -9,13 +9,17 @@ const PARTS = ["steps", "lesson", "turn"];
 
 export class Lesson {
   private asked = 0;
+  private shown = pathOf(location.href);
 
   constructor(
     private readonly store: Store,
     private readonly on: { arrived(): void; unreachable(): void },
   ) {
     document.addEventListener("click", (event) => this.onClick(event));
-    addEventListener("popstate", () => void this.go(location.href, false));
+    addEventListener("popstate", () => {
+      // A link to a part of this very page has been followed: the browser scrolls by itself.
+      if (pathOf(location.href) !== this.shown) void this.go(location.href, false);
+    });
     this.prepare();
   }
 
@@ -50,6 +54,7 @@ export class Lesson {
       return;
     }
     if (push) history.pushState(null, "", href);
+    this.shown = pathOf(href);
     for (const id of PARTS) exchange(id, page);
     document.title = page.title;
     this.prepare();
@@ -65,6 +70,11 @@ export class Lesson {
       if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
     }
   }
+}
+
+/** An address without its fragment. */
+function pathOf(href: string): string {
+  return href.split("#")[0] ?? href;
 }
 
 /** What the server wrote into a page for this script. */

@@ -1,7 +1,7 @@
 // News of the session, as they happen. On connecting the server first tells how everything stands.
 
-import { Socket } from "./socket.js";
-import type { CheckView, Phase } from "./state.js";
+import { Socket, type Final } from "./socket.js";
+import type { CheckView, Environment, Phase } from "./state.js";
 import type { Retry } from "./retry.js";
 
 export type News =
@@ -10,15 +10,18 @@ export type News =
   | { type: "passed"; step: number }
   | { type: "script"; page: string; script: string; is: "running" | "done" | "failed"; seconds: number; output: string | null }
   | { type: "image"; name: string; is: "preparing" | "ready" | "failed"; doing: string; done: number; total: number }
+  | ({ type: "environment" } & Environment)
+  | { type: "terminals"; terminals: number[] }
   | { type: "notice"; level: "info" | "warn"; text: string };
 
 export class Live {
   private readonly socket: Socket;
 
-  constructor(path: string, retry: Retry, heard: (news: News) => void) {
+  constructor(path: string, retry: Retry, heard: (news: News) => void, refused: (why: Final) => void) {
     this.socket = new Socket(path, retry, {
       opened() {},
       closed() {},
+      refused,
       received(data) {
         if (typeof data === "string") heard(JSON.parse(data) as News);
       },

@@ -3,6 +3,7 @@
 import { Refusal, type Api } from "./api.js";
 import { Live, type News } from "./live.js";
 import type { Retry } from "./retry.js";
+import type { Final } from "./socket.js";
 import { hasMachine, type SessionView, type Store } from "./state.js";
 
 /** Tries to reconnect after which the server is asked whether there is still something to connect to. */
@@ -17,7 +18,7 @@ export class Session {
     private readonly store: Store,
     private readonly api: Api,
     private readonly retry: Retry,
-    private readonly on: { machine(): void; gone(): void; news(news: News): void },
+    private readonly on: { machine(): void; gone(): void; news(news: News): void; refused(why: Final): void },
   ) {
     let had = false;
     store.watch((state) => {
@@ -57,13 +58,26 @@ export class Session {
     if (session) await this.api.leave(session.id).catch(() => {});
   }
 
+  /** Another machine for this one: what is in it goes, and the learner has said so. */
+  async change(): Promise<void> {
+    await this.leave();
+    await this.start();
+  }
+
+  /** A connection was turned away for good. */
+  refused(why: Final): void {
+    if (why === "over") void this.probe();
+    else this.on.refused(why);
+  }
+
   redial(): void {
     this.live?.redial();
   }
 
   private follow(session: SessionView): void {
     this.live?.close();
-    this.live = new Live(this.api.liveSocket(session.id), this.retry, (news) => this.heard(news));
+    const path = this.api.liveSocket(session.id);
+    this.live = new Live(path, this.retry, (news) => this.heard(news), (why) => this.refused(why));
     this.store.update({ session, phase: session.phase });
   }
 
@@ -71,6 +85,14 @@ export class Session {
     if (news.type === "phase") {
       const { type: _, ...phase } = news;
       this.store.update({ phase });
+    }
+    const { session } = this.store.state;
+    if (news.type === "environment" && session) {
+      const { type: _, ...environment } = news;
+      this.store.update({ session: { ...session, environment } });
+    }
+    if (news.type === "terminals" && session) {
+      this.store.update({ session: { ...session, terminals: news.terminals } });
     }
     this.on.news(news);
   }

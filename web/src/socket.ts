@@ -1,4 +1,5 @@
-// A WebSocket that comes back: it is dialled again until it is closed on purpose.
+// A WebSocket that comes back: it is dialled again until it is closed on purpose, or the server says that
+// there is nothing to come back to.
 
 import type { Retry } from "./retry.js";
 import { SUBPROTOCOL } from "./wire.js";
@@ -6,11 +7,20 @@ import { SUBPROTOCOL } from "./wire.js";
 /** A dial that has not been answered by then is given up. */
 const DIAL_MS = 10_000;
 
+/** Close codes with which the server says: do not come back. server/src/terminal/mod.rs has the same. */
+const OVER = 4410;
+const OTHER_VERSION = 4426;
+
+/** Why a connection will not come back. */
+export type Final = "over" | "version";
+
 export interface Listener {
   opened(): void;
   received(data: ArrayBuffer | string): void;
   /** The connection is gone, or was never there. */
   closed(): void;
+  /** It will not be dialled again; `closed` came just before. */
+  refused(why: Final): void;
 }
 
 export class Socket {
@@ -42,9 +52,12 @@ export class Socket {
       this.listener.opened();
     };
     socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => this.listener.received(event.data);
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       clearTimeout(giveUp);
-      if (this.socket === socket) this.lost();
+      if (this.socket !== socket) return;
+      const why = code === OVER ? "over" : code === OTHER_VERSION ? "version" : null;
+      if (why) this.refused(why);
+      else this.lost();
     };
   }
 
@@ -67,6 +80,13 @@ export class Socket {
     if (!socket) return;
     this.socket = undefined;
     silence(socket);
+  }
+
+  private refused(why: Final): void {
+    this.socket = undefined;
+    this.retry.remove(this.dial);
+    this.listener.closed();
+    this.listener.refused(why);
   }
 
   private lost(): void {

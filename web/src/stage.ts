@@ -29,6 +29,7 @@ class Card {
   private readonly card = byId("wait");
   private readonly title: HTMLElement | null = document.getElementById("wait-title");
   private readonly text: HTMLElement | null = document.getElementById("wait-text");
+  private readonly output: HTMLElement | null = document.getElementById("wait-output");
   private readonly form: HTMLElement | null = document.getElementById("start");
 
   constructor(start: () => void) {
@@ -44,6 +45,11 @@ class Card {
     this.card.dataset.is = state.refusal ? "refused" : (state.phase?.is ?? "starting");
     if (this.title) setText(this.title, title);
     if (this.text) setText(this.text, text);
+    if (this.output) {
+      const output = state.refusal ? "" : (state.phase?.output ?? "");
+      setText(this.output, output);
+      this.output.hidden = output === "";
+    }
     if (this.form) {
       this.form.hidden = !button;
       const label = this.form.querySelector("button");
@@ -73,7 +79,9 @@ function drawStrip(state: State): void {
   byId("strip-state").dataset.is = is;
   setText(byId("strip-text"), text);
   const where = hasMachine(state) ? state.session?.environment : undefined;
-  setText(byId("strip-where"), where ? `${where.hostname}, ${where.address}${where.note ? ` · ${where.note}` : ""}` : "");
+  const line = byId("strip-where");
+  setText(line, where ? `${where.hostname}, ${where.address}${where.note ? ` · ${where.note}` : ""}` : "");
+  line.title = where?.note ?? "";
 }
 
 function connection(state: State): ["ok" | "wait" | "lost", string] {

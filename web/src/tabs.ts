@@ -4,6 +4,7 @@ import { Terminal, type Events, type Run } from "./terminal.js";
 import type { Retry } from "./retry.js";
 import { byId } from "./dom.js";
 import { settings } from "./settings.js";
+import type { Final } from "./socket.js";
 import type { Store } from "./state.js";
 import type { Id, RunState } from "./wire.js";
 import { words } from "./words.js";
@@ -17,6 +18,7 @@ export interface Hooks {
   runState(id: Id, state: RunState, code: number): void;
   notice(code: string, text: string): void;
   dropped(bytes: number): void;
+  refused(why: Final): void;
   tooMuch(bytes: number): void;
   leave(backwards: boolean): void;
   modify(text: string): string;
@@ -81,10 +83,17 @@ export class Tabs {
     this.tellStore();
   }
 
+  /** Another window has opened some of these: they get their tabs here, and nothing comes to the front. */
+  follow(numbers: number[]): void {
+    if (this.tabs.size === 0) return;
+    for (const number of numbers) this.open(number);
+  }
+
   /** Types a lesson's command into a terminal, which is opened if need be and comes to the front. */
-  run(target: number | "active", run: Run): number {
+  run(target: number | "active", ...runs: Run[]): number {
     const number = target === "active" ? this.front : target;
-    this.open(number).run(run);
+    const terminal = this.open(number);
+    for (const run of runs) terminal.run(run);
     this.show(number);
     return number;
   }

@@ -5,7 +5,7 @@ import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
 import { copyText } from "./clipboard.js";
 import type { Retry } from "./retry.js";
-import { Socket } from "./socket.js";
+import { Socket, type Final } from "./socket.js";
 import { Stream, type Effect } from "./stream.js";
 import { cleanPaste } from "./text.js";
 import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "./wire.js";
@@ -44,6 +44,8 @@ export interface Events {
   runState(id: Id, state: RunState, code: number): void;
   notice(code: string, text: string): void;
   dropped(bytes: number): void;
+  /** The server will not have this connection any more. */
+  refused(why: Final): void;
   tooMuch(bytes: number): void;
   /** Escape, then Tab. */
   leave(backwards: boolean): void;
@@ -87,6 +89,7 @@ export class Terminal {
       opened: () => this.onOpened(),
       received: (data) => this.onReceived(data),
       closed: () => this.onClosed(),
+      refused: (why) => this.events.refused(why),
     });
     new ResizeObserver(() => this.fitSoon()).observe(this.pane);
     this.fitNow();

@@ -44,8 +44,9 @@ export const words = {
     }),
     imageReady: {
       title: "The fuller machine is ready",
-      text: "This one goes on as it is. To change, end it from the menu and start again.",
+      text: "This one goes on as it is, with everything in it.",
     },
+    changeTo: "Change to it",
     imageFailed: { title: "The fuller machine could not be prepared" },
     pageUnreachable: {
       title: "The next page did not come",
@@ -99,6 +100,7 @@ export const words = {
     passed: (seconds: number) => `Passed in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s.`,
     unreachable: "The server did not answer. Your machine goes on; check again in a moment.",
   },
+  change: "Change to the fuller machine? This one ends, and its files and terminals go with it. Your progress stays.",
   leave: "End this machine? Its files and terminals go with it. Your progress stays.",
   passedStep: (step: string) => `Step ${step}, passed`,
   seconds: (n: number) => `, ${n} s`,

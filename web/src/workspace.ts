@@ -42,6 +42,7 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   runState: (id, state, code) => actions.runState(id, state, code),
   notice: (code, text) => showNotice(code, text),
   dropped: (bytes) => notes.show("dropped", { is: "warn", ...words.note.dropped(bytes), closes: true }),
+  refused: (why) => session.refused(why),
   tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
   leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
   modify: (text) => phone.modify(text),
@@ -63,6 +64,7 @@ const session: Session = new Session(store, api, retry, {
     store.update({ check: null });
   },
   news: (news) => onNews(news),
+  refused: () => showNotice("reload", words.note.refused),
 });
 drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
 improveMenu();
@@ -81,6 +83,9 @@ function onNews(news: News): void {
       return showImage(news);
     case "notice":
       return notes.show("notice", { is: news.level === "warn" ? "warn" : "info", title: news.text, closes: true });
+    case "terminals":
+      return tabs.follow(news.terminals);
+    case "environment":
     case "phase":
   }
 }
@@ -96,9 +101,14 @@ function showScript({ page, script, is, seconds, output }: Extract<News, { type:
 }
 
 function showImage({ is, doing, done, total }: Extract<News, { type: "image" }>): void {
-  const { imagePreparing, imageReady, imageFailed } = words.note;
+  const { imagePreparing, imageReady, imageFailed, changeTo } = words.note;
+  const change = (): void => {
+    if (!confirm(words.change)) return;
+    notes.clear("image");
+    void session.change();
+  };
   if (is === "preparing") notes.show("image", { is: "wait", ...imagePreparing(doing, done, total), closes: true });
-  else if (is === "ready") notes.show("image", { is: "info", ...imageReady, closes: true });
+  else if (is === "ready") notes.show("image", { is: "info", ...imageReady, act: { label: changeTo, does: change }, closes: true });
   else notes.show("image", { is: "warn", ...imageFailed, text: doing, closes: true });
 }
 

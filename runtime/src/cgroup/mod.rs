@@ -1,10 +1,11 @@
 //! Control groups: where a host keeps them, the tree of one sandbox, and how a process gets in.
 //!
 //! Hosts differ: v2 alone (most), v1 alone, or hybrid with the controllers on v1 and a bare v2 tree
-//! beside them. [`layout`] finds out, [`plan`] decides as plain data, [`tree`] carries it out.
+//! beside them. [`layout`] finds out, [`parent`] and [`plan`] decide as plain data, [`tree`] carries it out.
 //!
 //! ```text
-//! PARENT/quayside/ID            the owner's
+//! PARENT/quayside-host          where the host's side moves, when PARENT is delegated to us
+//!       /quayside/ID            the owner's
 //!                 ├─ shim       the shim: nothing a learner does can take its room
 //!                 ├─ check      verify scripts: pids and memory that a fork bomb cannot take
 //!                 └─ payload    the learner's limits; root of the sandbox's cgroup namespace
@@ -13,5 +14,6 @@
 //! ```
 
 pub mod layout;
+pub mod parent;
 pub mod plan;
 pub mod tree;

@@ -3,14 +3,22 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting};
+use super::layout::Layout;
+use super::parent::Parent;
+use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting, Vacate};
 
 /// How long the kernel may take to empty a group whose processes were killed: one in an
 /// uninterruptible sleep, a disk that is slow.
 const EMPTY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Rounds of moving processes out of a group: one forks while another is moved, but not for ever.
+const VACATE_TRIES: u32 = 100;
+
+/// Each time another process would have to remove the empty parent in the moment between two mkdirs.
+const CREATE_TRIES: u32 = 10;
 
 /// A step that failed, with the file it was about.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +38,10 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 pub fn create(plan: &Plan) -> Result<(), Error> {
     for directory in &plan.directories {
         let path = &directory.path;
-        fs::create_dir_all(path).map_err(failed("cannot make the cgroup", path))?;
+        create_dir_all(path).map_err(failed("cannot make the cgroup", path))?;
+    }
+    if let Some(group) = &plan.vacate {
+        vacate(group)?;
     }
     // Settings before owners: a v2 group's join files exist at once, but the controllers' files of a
     // child only after its parent's subtree_control was written.
@@ -46,6 +57,40 @@ pub fn create(plan: &Plan) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Like [`fs::create_dir_all`], and once more if somebody's [`sweep_parents`] comes between.
+fn create_dir_all(path: &Path) -> io::Result<()> {
+    for _ in 1..CREATE_TRIES {
+        match fs::create_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    fs::create_dir_all(path)
+}
+
+/// Moves every process of a delegated group to the leaf: this one, its parents, a container's shell.
+fn vacate(Vacate { from, to }: &Vacate) -> Result<(), Error> {
+    let (procs, leaf) = (from.join("cgroup.procs"), to.join("cgroup.procs"));
+    for _ in 0..VACATE_TRIES {
+        let pids = fs::read_to_string(&procs).map_err(failed("cannot read", &procs))?;
+        if pids.is_empty() {
+            return Ok(());
+        }
+        // 0 stands for a process of a pid namespace above ours, which we cannot name.
+        let pids = pids.lines().filter(|&pid| pid != "0");
+        fs::create_dir_all(to).map_err(failed("cannot make the cgroup", to))?;
+        for pid in pids {
+            match write(&leaf, pid) {
+                Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                    return Err(failed("cannot move a process of the delegated cgroup to", &leaf)(error));
+                }
+                _ => {} // moved, or ended in the meantime
+            }
+        }
+    }
+    Err(failed("cannot empty the delegated cgroup", from)(io::ErrorKind::ResourceBusy.into()))
 }
 
 /// What had to wait until PID 1 was in its place.
@@ -84,7 +129,16 @@ fn copy_from_parent(file: &Path) -> io::Result<()> {
 
 /// Enters `member` on every v1 hierarchy: the calling process, which has one thread.
 pub fn enter_v1(plan: &Plan, member: Member) -> Result<(), Error> {
-    for file in plan.v1_joins(member) {
+    enter(plan.v1_joins(member))
+}
+
+/// PID 1 enters `init` on v1, coming from `payload`.
+pub fn enter_v1_from_payload(plan: &Plan) -> Result<(), Error> {
+    enter(plan.v1_joins_from_payload())
+}
+
+fn enter(files: impl Iterator<Item = PathBuf>) -> Result<(), Error> {
+    for file in files {
         write(&file, "0").map_err(failed("cannot enter the cgroup by", &file))?;
     }
     Ok(())
@@ -95,7 +149,7 @@ pub fn enter_v1(plan: &Plan, member: Member) -> Result<(), Error> {
 pub fn destroy(plan: &Plan) -> Vec<Error> {
     let mut errors = Vec::new();
     let deadline = Instant::now() + EMPTY_TIMEOUT;
-    for top in plan.v2.iter().chain(&plan.v1) {
+    for top in plan.tops() {
         if !top.exists() {
             continue;
         }
@@ -140,11 +194,10 @@ fn kill_all(top: &Path) {
     }
 }
 
-/// Removes the `quayside` directories when no sandbox is left in them.
-pub fn sweep_parents(plan: &Plan) {
-    for top in plan.v2.iter().chain(&plan.v1) {
-        if let Some(parent) = top.parent() {
-            let _ = fs::remove_dir(parent);
-        }
+/// Removes the `quayside` directories if no sandbox is left in them: for whoever does not expect to
+/// start another one soon.
+pub fn sweep_parents(layout: &Layout, parent: &Parent) {
+    for mount in layout.v1.iter().map(|v1| &v1.mount).chain(layout.v2.iter().map(|v2| &v2.mount)) {
+        let _ = fs::remove_dir(mount.join(&parent.path).join("quayside"));
     }
 }

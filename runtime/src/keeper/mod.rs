@@ -8,4 +8,4 @@ pub mod protocol;
 mod worker;
 mod serve;
 
-pub use serve::{Config, run};
+pub use serve::{Config, Tone, run};

@@ -1,5 +1,6 @@
 //! What workers do, and what they report.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -9,6 +10,7 @@ use super::protocol::{Failure, FailureCode};
 use crate::image::{Progress, Sources, Store};
 use crate::launch::parent::{LaunchError, Launcher, Layers};
 use crate::launch::teardown::{self, Record};
+use crate::rootfs::disk::ReadyDisk;
 use crate::spec::SandboxSpec;
 use crate::sys::message;
 use crate::sys::process::{Child, Fork, ForkOptions, exit_now, fork};
@@ -68,13 +70,20 @@ pub fn decode(bytes: &[u8]) -> io::Result<Report> {
     serde_json::from_slice(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-pub fn create(outbox: &Outbox, launcher: &Launcher, store: &Store, spec: SandboxSpec) {
+pub fn create(outbox: &Outbox, launcher: &Launcher, store: &Store, disk: Option<ReadyDisk>, spec: SandboxSpec) {
+    let waiting = disk.as_ref().map(|disk| disk.path.clone());
+    launch(outbox, launcher, store, disk, spec);
+    // A launch that came that far has moved it.
+    let _ = waiting.map(fs::remove_file);
+}
+
+fn launch(outbox: &Outbox, launcher: &Launcher, store: &Store, disk: Option<ReadyDisk>, spec: SandboxSpec) {
     let Some(image) = store.find(&spec.image) else {
         let message = format!("image {} is not ready; prepare it: quayside image prepare {0}", spec.image);
         return outbox.send(&Report::Failed(Failure { code: FailureCode::NoImage, message }), &[]);
     };
     let layers = Layers { bottom_to_top: image.layers, env: image.env };
-    match launcher.launch(spec, &layers, &mut |_| {}) {
+    match launcher.launch_on(disk, spec, &layers, &mut |_| {}) {
         Ok(running) => outbox.send(&Report::Created(Box::new(running.record)), &[running.shim.as_fd()]),
         Err(error) => {
             let code = match error {

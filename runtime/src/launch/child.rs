@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::wait::{WaitStatus, waitpid};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use rustix::fs::{Mode, OFlags};
 
@@ -147,7 +148,7 @@ fn launcher(plan: &LaunchPlan, channel: &Channel, start: Duration) -> io::Result
     setns(inside.as_fd(), CloneFlags::CLONE_NEWNET)?;
     network(&steps, &plan.network.sandbox, inside.as_fd())?;
     // 9. Clocks that start at zero: written before the time namespace has its first process.
-    steps.step("write", "/proc/self/timens_offsets", || fs::write("/proc/self/timens_offsets", clock_offsets()))?;
+    steps.step("write", "/proc/self/timens_offsets", || fs::write("/proc/self/timens_offsets", clock_offsets()?))?;
     steps.step("sethostname", plan.spec.hostname.clone(), || Ok(nix::unistd::sethostname(&plan.spec.hostname)?))?;
     // 10. PID 1, a child of the shim's: the shim reaps it, and it dies with the shim.
     let init = open_cgroup(plan, Member::Init)?;
@@ -190,15 +191,14 @@ fn network(steps: &Steps, plan: &[NetworkStep], peer: BorrowedFd) -> io::Result<
 }
 
 /// Lines of timens_offsets that put both clocks to zero now (time_namespaces(7)).
-fn clock_offsets() -> String {
-    use rustix::time::{ClockId, clock_gettime};
-    let line = |name: &str, clock| {
-        let now = clock_gettime(clock);
+fn clock_offsets() -> io::Result<String> {
+    let line = |name: &str, clock: ClockId| -> io::Result<String> {
+        let now = clock_gettime(clock)?;
         // An offset's nanoseconds are never negative: -1.25 s is -2 s and 750,000,000 ns.
-        let (seconds, nanos) = if now.tv_nsec == 0 { (0, 0) } else { (1, 1_000_000_000 - now.tv_nsec) };
-        format!("{name} {} {nanos}\n", -(now.tv_sec + seconds))
+        let (seconds, nanos) = if now.tv_nsec() == 0 { (0, 0) } else { (1, 1_000_000_000 - now.tv_nsec()) };
+        Ok(format!("{name} {} {nanos}\n", -(now.tv_sec() + seconds)))
     };
-    line("monotonic", ClockId::Monotonic) + &line("boottime", ClockId::Boottime)
+    Ok(line("monotonic", ClockId::CLOCK_MONOTONIC)? + &line("boottime", ClockId::CLOCK_BOOTTIME)?)
 }
 
 /// PID 1: builds the root, gives up the host's, and becomes `quayside init`.
@@ -213,7 +213,7 @@ fn pid1(
     let steps = Steps { channel, clock: Clock::new("pid 1", start) };
     // 1. Its own group, by itself (see the launcher's step 1).
     steps.step("write", "0 to tasks of payload/init", || {
-        tree::enter_v1(&plan.cgroup, Member::Init).map_err(io::Error::other)
+        tree::enter_v1_from_payload(&plan.cgroup).map_err(io::Error::other)
     })?;
     // 2. Dies with the shim. After the last change of ids, which would clear it.
     steps.step("prctl", "PR_SET_PDEATHSIG SIGKILL", || {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -72,19 +72,50 @@ impl Clock {
             what: what.into(),
             at_us: us(begin.saturating_sub(self.start)),
             took_us: us(now().saturating_sub(begin)),
-            errno: result.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO)),
+            errno: result.as_ref().err().map(errno_of),
         };
         (event, result)
     }
 }
 
+/// The kernel's number, which may be the cause of an error in words.
+fn errno_of(error: &io::Error) -> i32 {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(cause) = next {
+        if let Some(errno) = cause.downcast_ref().and_then(io::Error::raw_os_error) {
+            return errno;
+        }
+        next = cause.source();
+    }
+    libc::EIO
+}
+
 /// CLOCK_REALTIME: the one clock that no time namespace shifts (time_namespaces(7)), so that all
 /// processes of a launch share it. A step of it spoils one launch's figures and nothing else.
 pub fn now() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn us(duration: Duration) -> u64 {
     duration.as_micros() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write a file")]
+    struct InWords(#[source] io::Error);
+
+    #[test]
+    fn an_event_shows_the_kernels_error_below_the_words_about_it() {
+        let check = |error: io::Error, errno| {
+            let (event, _) = Clock::new("parent", now()).time::<()>("write", "", || Err(error));
+            assert_eq!(event.errno, Some(errno));
+        };
+        check(io::Error::from_raw_os_error(libc::ENOENT), libc::ENOENT);
+        check(io::Error::other(InWords(io::Error::from_raw_os_error(libc::EBUSY))), libc::EBUSY);
+        check(io::Error::other("no number"), libc::EIO);
+    }
 }

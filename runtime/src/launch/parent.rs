@@ -19,7 +19,7 @@ use super::plan::{Host, Invalid, LaunchPlan, OOM_SCORE_ADJ};
 use super::teardown::{self, Record, socket_name};
 use crate::cgroup;
 use crate::cgroup::plan::Member;
-use crate::rootfs::disk;
+use crate::rootfs::disk::{self, ReadyDisk};
 use crate::spec::SandboxSpec;
 use crate::spec::data_dir::DataDir;
 use crate::sys::process::{self, Fork, ForkOptions, become_id, exit_now, fork};
@@ -64,6 +64,16 @@ pub struct Running {
     pub shim: OwnedFd,
 }
 
+/// The step at which a launch stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("step {number}, {}, {} {}: {why}", .event.who, .event.call, .event.what)]
+pub struct FailedStep {
+    /// Counted from 1, over all processes of the launch.
+    pub number: usize,
+    pub event: Event,
+    pub why: String,
+}
+
 /// A launch that came to nothing, and left nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
@@ -71,8 +81,8 @@ pub enum LaunchError {
     Invalid(#[from] Invalid),
     #[error("cannot start a sandbox: all {max} ids are taken; end some, or wait until they expire", max = lease::SLOTS_MAX)]
     NoSlot,
-    #[error("cannot start sandbox {sandbox}: step {number}, {who}, {call} {what}: {why}")]
-    Step { sandbox: String, number: usize, who: String, call: String, what: String, why: String },
+    #[error("cannot start sandbox {sandbox}: {step}")]
+    Step { sandbox: String, step: Box<FailedStep> },
     #[error("cannot start sandbox {sandbox}: {why}")]
     Other { sandbox: String, why: String },
 }
@@ -94,6 +104,17 @@ impl Launcher {
         layers: &Layers,
         observe: &mut dyn FnMut(&Event),
     ) -> Result<Running, LaunchError> {
+        self.launch_on(None, spec, layers, observe)
+    }
+
+    /// The same on a disk that is ready, if it has the size asked for.
+    pub fn launch_on(
+        &self,
+        ready: Option<ReadyDisk>,
+        spec: SandboxSpec,
+        layers: &Layers,
+        observe: &mut dyn FnMut(&Event),
+    ) -> Result<Running, LaunchError> {
         let id = spec.id;
         let start = now();
         let other = |error: io::Error| LaunchError::Other { sandbox: id.to_string(), why: error.to_string() };
@@ -111,7 +132,7 @@ impl Launcher {
         };
         let mut launch =
             Launch { launcher: self, plan, record, clock: Clock::new("parent", start), start, observe, seen: 0 };
-        let result = launch.run(lease);
+        let result = launch.run(lease, ready);
         let Launch { record, .. } = launch;
         match result {
             Ok((shim, shim_pid)) => {
@@ -144,12 +165,7 @@ struct Launch<'a> {
 
 /// Why a launch stopped.
 enum Failure {
-    /// The last event says where.
-    Step {
-        number: usize,
-        event: Event,
-        why: String,
-    },
+    Step(Box<FailedStep>),
     Other(String),
 }
 
@@ -173,8 +189,9 @@ impl Failure {
         let sandbox = record.id.to_string();
         let left = leftovers.err().map(|left| format!("; and its remains: {left}")).unwrap_or_default();
         match self {
-            Self::Step { number, event: Event { who, call, what, .. }, why } => {
-                LaunchError::Step { sandbox, number, who, call, what, why: why + &left }
+            Self::Step(mut step) => {
+                step.why += &left;
+                LaunchError::Step { sandbox, step }
             }
             Self::Other(why) => LaunchError::Other { sandbox, why: why + &left },
         }
@@ -182,7 +199,7 @@ impl Failure {
 }
 
 impl Launch<'_> {
-    fn run(&mut self, lease: Lease) -> Result<(OwnedFd, i32), Failure> {
+    fn run(&mut self, lease: Lease, ready: Option<ReadyDisk>) -> Result<(OwnedFd, i32), Failure> {
         let data = &self.launcher.data;
         let directory = data.sandbox(self.record.id);
         // 1. What this sandbox holds stands on disk before it holds it, so that a crash can be repaired.
@@ -196,12 +213,21 @@ impl Launch<'_> {
         // 2. The disk, and a mount of it that hangs nowhere yet.
         let image = directory.join("disk.ext4");
         let size = self.plan.spec.limits.disk_max_bytes;
-        self.step("copy", "the disk's template", |launch| {
-            let template = disk::template(&launch.launcher.data.disks(), size).map_err(io::Error::other)?;
-            disk::copy_sparse(&template, &image).map_err(io::Error::other)
-        })?;
-        let disk =
-            self.step("fsmount", "ext4 on a loop device", |_| disk::mount_detached(&image).map_err(io::Error::other))?;
+        let disk = match ready.filter(|ready| ready.size_bytes == size) {
+            Some(ready) => self.step("rename", "a disk that was ready", |_| {
+                fs::rename(&ready.path, &image)?;
+                Ok(ready.mount)
+            })?,
+            None => {
+                self.step("copy", "the disk's template", |launch| {
+                    let template = disk::template(&launch.launcher.data.disks(), size).map_err(io::Error::other)?;
+                    disk::copy_sparse(&template, &image).map_err(io::Error::other)
+                })?;
+                self.step("fsmount", "ext4 on a loop device", |_| {
+                    disk::mount_detached(&image).map_err(io::Error::other)
+                })?
+            }
+        };
         // 3. The shim, which is nobody on this host.
         let listener = self.step("bind", "the shim's socket", |launch| launch.bind_socket())?;
         let (ours, theirs) = message::pair()?;
@@ -316,7 +342,7 @@ impl Launch<'_> {
             None => Ok(()),
             Some(errno) => {
                 let why = io::Error::from_raw_os_error(errno).to_string();
-                Err(Failure::Step { number: self.seen, event, why })
+                Err(Failure::Step(Box::new(FailedStep { number: self.seen, event, why })))
             }
         }
     }
@@ -334,7 +360,7 @@ impl Launch<'_> {
             Err(error) => {
                 self.seen += 1;
                 (self.observe)(&event);
-                Err(Failure::Step { number: self.seen, event, why: error.to_string() })
+                Err(Failure::Step(Box::new(FailedStep { number: self.seen, event, why: error.to_string() })))
             }
         }
     }
@@ -377,6 +403,10 @@ impl Launch<'_> {
             process::cloexec_from(6)?;
             let ids = self.plan.ids;
             become_id(ids.owner, ids.owner)?;
+            if !self.launcher.kept {
+                // After the change of ids, which clears it. A keeper's shims outlive it instead.
+                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+            }
             Err(process::exec_fd(program.as_fd(), &[c"quayside", c"shim"], &[]))
         };
         match fork(ForkOptions { cgroup: cgroup.as_ref().map(AsFd::as_fd), sibling: false })? {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lease::{Ids, RANGE};
 use crate::cgroup::layout::Layout;
+use crate::cgroup::parent::Parent;
 use crate::cgroup::plan::Owners;
 use crate::spec::{Limits, SandboxSpec};
 use crate::{cgroup, network, rootfs};
@@ -44,8 +45,7 @@ pub struct LaunchPlan {
 #[derive(Debug, Clone)]
 pub struct Host {
     pub cgroups: Layout,
-    /// Relative to each hierarchy's mount.
-    pub cgroup_parent: PathBuf,
+    pub cgroup_parent: Parent,
     /// A directory that exists on this host.
     pub staging: PathBuf,
 }
@@ -163,8 +163,8 @@ mod tests {
     }
 
     fn plan(spec: SandboxSpec) -> Result<LaunchPlan, Invalid> {
-        let host =
-            Host { cgroups: Layout { v1: vec![], v2: None }, cgroup_parent: PathBuf::new(), staging: "/tmp".into() };
+        let cgroups = Layout { v1: vec![], v2: None };
+        let host = Host { cgroups, cgroup_parent: Parent::default(), staging: "/tmp".into() };
         LaunchPlan::new(spec, Ids::of(3), vec!["/layers/a".into()], &[], &host)
     }
 

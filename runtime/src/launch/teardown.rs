@@ -111,6 +111,14 @@ pub fn destroy(data: &DataDir, record: &Record) -> Result<(), Leftovers> {
     if left.is_empty() { Ok(()) } else { Err(Leftovers(left)) }
 }
 
+/// A record follows its directory within milliseconds.
+const WITHOUT_RECORD: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn is_young(directory: &Path) -> bool {
+    let age = fs::metadata(directory).and_then(|data| data.modified()).ok().and_then(|at| at.elapsed().ok());
+    age.is_none_or(|age| age < WITHOUT_RECORD)
+}
+
 /// Ends what has no owner any more. Returns the living.
 pub fn sweep(data: &DataDir) -> io::Result<(Vec<Record>, Vec<Leftovers>)> {
     let mut alive = Vec::new();
@@ -119,6 +127,8 @@ pub fn sweep(data: &DataDir) -> io::Result<(Vec<Record>, Vec<Leftovers>)> {
         match found {
             Found::Alive(record) => alive.push(record),
             Found::Dead(record) => left.extend(destroy(data, &record).err()),
+            // A launch that begins this moment has its directory, and no record in it yet.
+            Found::Unknown(directory) if is_young(&directory) => {}
             Found::Unknown(directory) => {
                 if let Err(error) = fs::remove_dir_all(&directory) {
                     left.push(Leftovers(vec![format!("cannot remove {}: {error}", directory.display())]));

@@ -141,3 +141,39 @@ pub fn mount_detached(path: &Path) -> Result<OwnedFd, Error> {
     };
     mount().map_err(failed("mount the disk", path))
 }
+
+/// A disk that waits for its sandbox: copied and mounted, attached to nothing.
+#[derive(Debug)]
+pub struct ReadyDisk {
+    pub size_bytes: u64,
+    /// Where its file is until a sandbox takes it.
+    pub path: PathBuf,
+    pub mount: OwnedFd,
+}
+
+/// Makes one in `directory`, so that a launch need not wait for it.
+pub fn make_ready(directory: &Path, name: &str, size_bytes: u64) -> Result<ReadyDisk, Error> {
+    let template = template(directory, size_bytes)?;
+    let path = directory.join(format!("{READY}{name}"));
+    copy_sparse(&template, &path)?;
+    match mount_detached(&path) {
+        Ok(mount) => Ok(ReadyDisk { size_bytes, path, mount }),
+        Err(error) => {
+            let _ = fs::remove_file(&path);
+            Err(error)
+        }
+    }
+}
+
+const READY: &str = "ready-";
+
+/// Removes what an earlier keeper had ready: its mounts went with it.
+pub fn sweep_ready(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(READY) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -236,7 +236,16 @@ PS1+='\[\e]133;B\a\]'
 alias ls='ls --color=auto'
 alias ll='ls -l'
 alias grep='grep --color=auto'
-if [ -r /usr/share/bash-completion/bash_completion ]; then . /usr/share/bash-completion/bash_completion; fi
+
+# Completion is read at the first Tab: at the start it would take five times as long as bash itself.
+if [ -r /usr/share/bash-completion/bash_completion ]; then
+  __quayside_complete() {{
+    complete -r -D
+    . /usr/share/bash-completion/bash_completion
+    return 124
+  }}
+  complete -D -F __quayside_complete
+fi
 "#
     )
 }
@@ -261,10 +270,10 @@ mod tests {
     fn hybrid() -> Layout {
         Layout {
             v1: vec![
-                V1 { controllers: vec!["cpu".into(), "cpuacct".into()], mount: "/c/cpu,cpuacct".into() },
-                V1 { controllers: vec!["name=systemd".into()], mount: "/c/systemd".into() },
+                V1 { controllers: vec!["cpu".into(), "cpuacct".into()], mount: "/c/cpu,cpuacct".into(), own: None },
+                V1 { controllers: vec!["name=systemd".into()], mount: "/c/systemd".into(), own: None },
             ],
-            v2: Some(V2 { mount: "/c/unified".into(), controllers: vec![], own: "".into() }),
+            v2: Some(V2 { mount: "/c/unified".into(), controllers: vec![], own: None }),
         }
     }
 

@@ -124,17 +124,16 @@ impl Envoy<'_> {
 
     fn go(&self, program: Program) -> Step<()> {
         let terminal = join(self.sandbox, member_of(program.group), &program.stdio)?;
-        let Program { args, env, cwd, script, script_is_stdin, stdio, .. } = program;
         // The program is visible to the learner from its fork on, who may trace it: it must hold
         // nothing of the shim's by then.
         let mut keep = vec![self.report.as_fd()];
-        keep.extend(script.iter().map(AsFd::as_fd));
+        keep.extend(program.script.iter().map(AsFd::as_fd));
         keep.extend(terminal.iter().flat_map(|terminal| [terminal.master.as_fd(), terminal.slave.as_fd()]));
-        keep.extend(stdio.pipes().map(AsFd::as_fd));
+        keep.extend(program.stdio.pipes().map(AsFd::as_fd));
         close_all_but(&keep).map_err(at("close the shim's descriptors"))?;
         match fork(ForkOptions { cgroup: None, sibling: true }).map_err(at("fork inside"))? {
             Fork::Child => {
-                let error = self.become_program(args, env, cwd, script, script_is_stdin, stdio, terminal.as_ref());
+                let error = self.become_program(program, terminal.as_ref());
                 exit_now(self.fail(&error.0, &error.1))
             }
             Fork::Parent(child) => {
@@ -146,16 +145,8 @@ impl Envoy<'_> {
     }
 
     /// Everything between the last fork and exec. Returns only with what failed.
-    fn become_program(
-        &self,
-        args: Vec<String>,
-        env: Vec<(String, String)>,
-        cwd: String,
-        script: Option<OwnedFd>,
-        script_is_stdin: bool,
-        stdio: Stdio,
-        terminal: Option<&Terminal>,
-    ) -> (String, io::Error) {
+    fn become_program(&self, program: Program, terminal: Option<&Terminal>) -> (String, io::Error) {
+        let Program { args, env, cwd, script, script_is_stdin, stdio, .. } = program;
         let prepare = || -> Step<()> {
             nix::unistd::setsid().map_err(io::Error::from).map_err(at("make a session"))?;
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));

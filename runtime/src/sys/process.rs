@@ -82,9 +82,10 @@ pub fn fork(options: ForkOptions) -> io::Result<Fork> {
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     match Errno::result(pid).map_err(io::Error::from)? {
         0 => Ok(Fork::Child),
-        // SAFETY: CLONE_PIDFD made the kernel store a new descriptor that nobody else owns.
         pid => {
-            Ok(Fork::Parent(Child { pid: Pid::from_raw(pid as i32), pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }))
+            // SAFETY: CLONE_PIDFD made the kernel store a new descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Fork::Parent(Child { pid: Pid::from_raw(pid as i32), pidfd }))
         }
     }
 }

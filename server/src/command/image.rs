@@ -77,7 +77,7 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
     let mut last = String::new();
     let mut report = |progress: Progress| {
         let Progress { doing, done, total } = progress;
-        let share = if total > 0 { format!(" {} %", done * 100 / total) } else { String::new() };
+        let share = (done * 100).checked_div(total).map(|percent| format!(" {percent} %")).unwrap_or_default();
         let mut stderr = io::stderr();
         // A terminal sees every step of the way, a log each stage once.
         let _ = if on_terminal {

@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
+use quayside_runtime::cgroup::tree::sweep_parents;
 use quayside_runtime::image::Sources;
 use quayside_runtime::launch::event::Event;
 use quayside_runtime::launch::parent::{Launcher, Layers, Running};
@@ -71,13 +72,16 @@ impl Run {
                 eprintln!("{event}");
             }
         };
-        let running = launcher.launch(spec, &layers, &mut trace)?;
+        let launched = launcher.launch(spec, &layers, &mut trace);
+        let sweep = || sweep_parents(&launcher.host.cgroups, &launcher.host.cgroup_parent);
+        let running = launched.inspect_err(|_| sweep())?;
         if self.trace {
             eprintln!("{:>9.3} ms in all", running.record.launch_us as f64 / 1000.0);
         }
         let socket = launcher.data.shims().join(teardown::socket_name(running.record.id));
         let result = if self.tty { self.in_terminal(&socket) } else { self.with_pipes(&socket) };
         let ended = end(&launcher.data, &running);
+        sweep();
         let code = result?;
         ended?;
         Ok(code)

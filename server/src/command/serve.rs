@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
+use quayside_runtime::cgroup::tree::sweep_parents;
 use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
 use quayside_runtime::launch::lease;
@@ -64,7 +65,6 @@ impl Serve {
             debian_mirror: self.debian_mirror,
             prepare: ["host", "learner"].map(String::from).to_vec(),
         };
-        eprintln!("quayside serves on http://{}", self.listen);
         supervisor::serve(Settings { data, listen: self.listen, lessons, keeper, web })?;
         Ok(0)
     }
@@ -83,7 +83,11 @@ pub fn keeper() -> anyhow::Result<i32> {
         prepare: config.prepare,
         build: env!("CARGO_PKG_VERSION").into(),
     };
-    keeper::run(launcher, config, &mut |line| tracing::warn!("{line}"))?;
+    let mut log = |tone: keeper::Tone, line: &str| match tone {
+        keeper::Tone::Progress => tracing::info!("{line}"),
+        keeper::Tone::Trouble => tracing::warn!("{line}"),
+    };
+    keeper::run(launcher, config, &mut log)?;
     Ok(0)
 }
 
@@ -114,6 +118,8 @@ impl Stop {
         let data = self.data.open()?;
         let Some(pid) = supervisor::running(&data)? else {
             let ended = teardown::end_all(&data)?;
+            let host = super::host()?;
+            sweep_parents(&host.cgroups, &host.cgroup_parent);
             match ended {
                 0 => println!("nothing runs in {}", data.root().display()),
                 _ => println!("no service ran; ended {ended} sandboxes that one had left"),

@@ -93,9 +93,10 @@ async fn tail(sandbox: &Sandbox, paths: [&str; 2]) -> String {
             ..in_home(["tail", "-c", "2048", path], Group::Payload)
         };
         let reading = async {
-            let keep = |stream, bytes: &[u8]| match stream {
-                1 => said.extend_from_slice(bytes),
-                _ => {}
+            let keep = |stream, bytes: &[u8]| {
+                if stream == 1 {
+                    said.extend_from_slice(bytes);
+                }
             };
             sandbox.exec(exec, b"").await?.finish(keep).await
         };

@@ -146,6 +146,7 @@ pub async fn workspace(
         (None, Some(learner)) => passed_in(&app.store().passed_by(learner).await?, &scenario),
         (None, None) => Vec::new(),
     };
+    let told = if at == 0 { before_the_start(&scenario) } else { fatal(&scenario.lacks) };
     let frame = app.frame(&nonce, &cookie::line(&headers));
     let view = WorkspaceView {
         frame,
@@ -155,10 +156,10 @@ pub async fn workspace(
         title: scenario.title.clone(),
         namespace: scenario.namespace.clone(),
         steps: steps(&scenario, &passed),
-        page: page_view(&scenario.pages[at], &passed),
+        page: page_view(&scenario.pages[at], &passed, &told),
         back: at.checked_sub(1).and_then(|at| scenario.pages.get(at)).map(link),
         next: scenario.pages.get(at + 1).map(link),
-        lacks: if at == 0 { lacks(&scenario.lacks) } else { fatal(&scenario.lacks) },
+        lacks: told,
         session: session.as_deref().map(session_value),
         after: after(course, &slug),
     };
@@ -211,7 +212,7 @@ fn steps(scenario: &Scenario, passed: &[u32]) -> Vec<StepView> {
         .collect()
 }
 
-fn page_view(page: &Page, passed: &[u32]) -> PageView {
+fn page_view(page: &Page, passed: &[u32], told: &[LackView]) -> PageView {
     let passed = matches!(page.kind, PageKind::Step(number) if passed.contains(&number));
     PageView {
         slug: page.kind.slug(),
@@ -221,7 +222,26 @@ fn page_view(page: &Page, passed: &[u32]) -> PageView {
         solution: page.solution.as_ref().map(|solution| solution.html.clone()),
         has_check: page.verify.is_some() && matches!(page.kind, PageKind::Step(_)),
         passed,
+        lacks: lacks_without_place(page, told),
     }
+}
+
+/// What the page's scripts and commands ask for; what its text asks for is named in the text. Nothing twice.
+fn lacks_without_place(page: &Page, told: &[LackView]) -> Vec<String> {
+    let without_place = |lack: &&Lack| {
+        matches!(lack.what.as_str(), "check" | "script" | "docker" | "internet" | "systemd" | "kubernetes")
+    };
+    let lacks = page.lacks.iter().filter(without_place).map(|lack| lack.says.clone());
+    lacks.filter(|says| !told.iter().any(|told| told.says == *says)).collect()
+}
+
+/// What the learner should know before anything starts: that the machine is another one, and what is missing.
+fn before_the_start(scenario: &Scenario) -> Vec<LackView> {
+    let note = scenario.environment.note.iter().map(|note| LackView { says: note.clone(), fatal: false });
+    let mut all = fatal(&scenario.lacks);
+    all.extend(note);
+    all.extend(lacks(&scenario.lacks).into_iter().filter(|lack| !lack.fatal));
+    all
 }
 
 fn link(page: &Page) -> PageLink {

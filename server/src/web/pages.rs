@@ -355,6 +355,8 @@ pub struct PageView {
     pub solution: Option<String>,
     pub has_check: bool,
     pub passed: bool,
+    /// What this page asks for and does not get, where no place in its text says so.
+    pub lacks: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -513,6 +515,7 @@ mod tests {
                 solution: None,
                 has_check: slug != "finish",
                 passed: false,
+                lacks: Vec::new(),
             },
             back: Some(PageLink { slug: "1".into(), title: "Step 1".into() }),
             next: None,

@@ -1,3 +1,5 @@
+//! Stories of the store: two preparers, a crash, a full disk, an image in use.
+
 use super::*;
 
 /// Only root can give files their owners; says so where a test cannot run.

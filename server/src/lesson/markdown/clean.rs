@@ -256,6 +256,7 @@ impl<S: Surroundings> Fitting<'_, S> {
     fn image(&mut self, tag: &str) {
         let source = attribute(tag, "src").unwrap_or_default();
         match self.surroundings.image(&source) {
+            Ok(address) if is_remote(&address) => self.remote_picture(tag, &address),
             Ok(address) => match attribute_span(tag, "src") {
                 Some(span) => self.out.push_str(&format!(
                     "{}{}{}",
@@ -269,6 +270,19 @@ impl<S: Surroundings> Fitting<'_, S> {
                 let alt = attribute(tag, "alt").filter(|alt| !alt.is_empty()).unwrap_or_else(|| "A picture".into());
                 self.out.push_str(&markup::lack(&lack, &markup::escape(&alt)));
             }
+        }
+    }
+
+    /// A page fetches nothing from elsewhere, so a picture that lies there is a link to it, in its author's words.
+    fn remote_picture(&mut self, tag: &str, address: &str) {
+        let words = attribute(tag, "alt").filter(|alt| !alt.trim().is_empty());
+        let words = markup::escape(&words.unwrap_or_else(|| "A picture elsewhere".into()));
+        match self.link_depth {
+            0 => self.out.push_str(&format!(
+                "<a href=\"{}\" target=\"_blank\" rel=\"noopener noreferrer\">{words}</a>",
+                markup::escape(address)
+            )),
+            _ => self.out.push_str(&words),
         }
     }
 
@@ -340,6 +354,10 @@ impl<S: Surroundings> Fitting<'_, S> {
             .push_str(&format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">{address}</a>"));
         Some(length)
     }
+}
+
+fn is_remote(address: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| address.starts_with(scheme))
 }
 
 /// The length of the address that escaped text starts with, as GitHub finds it: without closing punctuation.

@@ -52,6 +52,21 @@ fn every_rule_renders_as_its_snapshot_says() {
     }
 }
 
+#[test]
+fn a_picture_elsewhere_becomes_a_link_in_its_authors_words() {
+    let address = "https://example.com/here.png";
+    let mut as_it_is = |source: &str| Ok(source.to_owned());
+    let mut of = |text: &str| {
+        let (source, _) = decode("text.md".into(), text.as_bytes());
+        render(&source, 0, &mut as_it_is).html
+    };
+    let link = format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">A &lt;map&gt;</a>");
+    assert_eq!(of(&format!("![A <map>]({address})")).trim(), format!("<p>{link}</p>"));
+    assert!(of(&format!("![]({address})")).contains(">A picture elsewhere</a>"));
+    let within = of(&format!("[![badge]({address})](https://example.com/)"));
+    assert!(within.contains(">badge</a>") && !within.contains("<img"), "{within}");
+}
+
 /// Ways in which others' pages were made to run what an author wrote.
 const ATTACKS: [&str; 44] = [
     "<script>alert(1)</script>",

@@ -1,0 +1,77 @@
+# Two commands matter: `make serve` sets everything up and serves, `make test` runs every test.
+# Both are safe to repeat, run as root or as a user with sudo, and build as whoever calls them.
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+RUNNER := CARGO_TARGET_$(shell echo $(TARGET) | tr 'a-z-' 'A-Z_')_RUNNER
+DEBUG := target/$(TARGET)/debug/quayside
+RELEASE := target/$(TARGET)/release/quayside
+SERVE_FLAGS ?=
+
+# What the build and the service need of Debian, and what only the tests do.
+PACKAGES := gcc libc6-dev e2fsprogs
+TEST_PACKAGES := chromium fonts-dejavu-core strace procps psmisc iproute2 util-linux
+
+.PHONY: serve test bench tools packages test-packages web format lint unit lessons browser
+
+serve: tools packages web
+	@echo "== building the service (the first time takes some minutes)"
+	cargo build --release --locked -p quayside
+	@echo "== serving; Ctrl-C ends it"
+	$(SUDO) $(RELEASE) serve $(SERVE_FLAGS)
+
+test: tools packages test-packages web format lint unit lessons browser
+	@echo "== every test has passed"
+
+bench: tools packages web
+	cargo build --release --locked -p quayside -p quayside-tests --bins
+	$(SUDO) target/$(TARGET)/release/bench
+
+tools:
+	@command -v cargo >/dev/null || { echo "cargo is not installed; install Rust 1.95 or newer: https://rustup.rs"; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is not installed; install Node.js 20 or newer"; exit 1; }
+
+packages:
+	@.ci/packages $(PACKAGES)
+
+test-packages:
+	@.ci/packages $(TEST_PACKAGES)
+
+# Anew only when the lock file has changed since the last time.
+web/node_modules/.package-lock.json: web/package-lock.json
+	@echo "== fetching what the page is built from"
+	npm --prefix web ci --no-fund --no-audit
+
+web: tools web/node_modules/.package-lock.json
+	@echo "== building the page"
+	npm --prefix web run --silent build
+
+format:
+	@echo "== format"
+	cargo fmt --check
+
+lint: web
+	@echo "== lints"
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	npm --prefix web run --silent check
+
+# Test programs run as root, which the kernel's tests need; they are built by whoever calls.
+unit: web
+	@echo "== unit and kernel tests"
+	npm --prefix web test --silent
+	cargo build --locked -p quayside
+	$(if $(SUDO),$(RUNNER)="sudo -n -E") QUAYSIDE_BIN=$(CURDIR)/$(DEBUG) cargo test --locked --workspace
+
+lessons: web
+	@echo "== proof of the bundled lessons"
+	cargo build --locked -p quayside
+	$(SUDO) $(DEBUG) lesson test --strict --data $(CURDIR)/target/test-data lessons
+	$(SUDO) $(DEBUG) lesson test --type --data $(CURDIR)/target/test-data lessons
+
+tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
+	npm --prefix tests/browser ci --no-fund --no-audit
+
+browser: web tests/browser/node_modules/.package-lock.json
+	@echo "== the whole product in Chromium"
+	cargo build --locked -p quayside
+	$(SUDO) env "PATH=$$PATH" QUAYSIDE_BIN=$(CURDIR)/$(DEBUG) npm --prefix tests/browser test --silent

@@ -1,0 +1,3 @@
+echo "pumping"
+echo "the bilge is full" >&2
+exit 4

@@ -1,0 +1,3 @@
+greet.sh > /srv/greeting || exit 9
+sleep 6
+touch /srv/ready

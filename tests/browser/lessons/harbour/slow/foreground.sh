@@ -1,0 +1,1 @@
+while [ ! -f /srv/ready ]; do sleep 0.2; done; echo all-is-ready

@@ -1,0 +1,1 @@
+echo stepped > /srv/stepped

@@ -1,0 +1,3 @@
+#!/bin/bash
+export BERTH=seven
+echo "berth $BERTH"

@@ -1,0 +1,2 @@
+sleep 4
+echo 'It took four seconds.'

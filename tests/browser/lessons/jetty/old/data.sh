@@ -1,0 +1,1 @@
+echo from-course-data > /tmp/data

@@ -1,0 +1,1 @@
+[ -f /tmp/plank ] && echo done

@@ -1,0 +1,54 @@
+// Starts the real service, plays every suite in real Chromium against it, stops it and counts what is left.
+//
+//   npm test                      every suite
+//   npm test -- reconnect layout  those alone
+//
+// QUAYSIDE_BIN names the binary, CHROMIUM the browser, QUAYSIDE_IMAGES a data directory whose images are taken over.
+
+import { mkdtempSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
+import { fileURLToPath } from "node:url";
+import { BINARY, Service } from "./harness/service.mjs";
+
+/** The longest suite kills and restarts things, and waits for each. */
+const SUITE_MS = 10 * 60_000;
+
+const here = dirname(fileURLToPath(import.meta.url));
+const wanted = process.argv.slice(2);
+const names = readdirSync(join(here, "suites")).filter((name) => name.endsWith(".test.mjs") && (wanted.length === 0 || wanted.some((it) => name.startsWith(it))));
+if (process.getuid() !== 0) throw new Error("the service needs root here: run the suite with sudo");
+
+const begun = Date.now();
+process.env.QUAYSIDE_SHOTS ??= mkdtempSync(join(tmpdir(), "quayside-shots-"));
+console.log(`binary ${BINARY}\nscreenshots ${process.env.QUAYSIDE_SHOTS}`);
+const service = new Service({ images: process.env.QUAYSIDE_IMAGES });
+await service.start();
+await service.imageReady();
+console.log(`service ${service.url}, data ${service.data}, ready after ${seconds(begun)}\n`);
+process.env.QUAYSIDE_URL = service.url;
+process.env.QUAYSIDE_DATA = service.data;
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+const count = ({ details, skip }) => details.type !== "suite" && (skip === undefined ? null : skipped++);
+const stream = run({ files: names.map((name) => join(here, "suites", name)), concurrency: 1, timeout: SUITE_MS });
+stream.on("test:pass", (event) => event.nesting > 0 || (event.details.type !== "suite" && (count(event), passed++)));
+stream.on("test:fail", (event) => event.nesting > 0 || (event.details.type !== "suite" && failed++));
+await new Promise((resolve) => stream.compose(spec).on("end", resolve).pipe(process.stdout));
+
+const left = await service.stop();
+for (const thing of left) console.log(`left behind: ${thing}`);
+failed += left.length > 0 ? 1 : 0;
+if (failed > 0) console.log(`the service's log: ${service.log}`);
+else service.remove();
+console.log(`\n${seconds(begun)}, ${skipped} skipped; screenshots in ${process.env.QUAYSIDE_SHOTS}`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 ? 1 : 0;
+
+function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(1)} s`;
+}
