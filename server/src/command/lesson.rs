@@ -12,7 +12,7 @@ use quayside_runtime::launch::parent::Layers;
 use super::Data;
 use crate::lesson::load_library;
 use crate::lesson::model::{Diagnostic, Item, Library};
-use crate::rehearsal::{self, Finding, Stopped, Tally, Verdict, Wish};
+use crate::rehearsal::{self, Finding, Stage, Stopped, Tally, Verdict, Wish};
 use crate::sandbox::alone::Alone;
 use crate::stop::Signals;
 
@@ -44,6 +44,9 @@ struct Test {
     /// Also press every run action of the texts, in a second sandbox, instead of running the solutions
     #[arg(long = "type")]
     typing: bool,
+    /// Play on this image of the catalogue instead of the environments' own; `host` needs no download
+    #[arg(long, value_name = "NAME")]
+    image: Option<String>,
     /// A folder of courses, one repository, or a single scenario
     dir: PathBuf,
 }
@@ -95,9 +98,9 @@ impl Test {
             let _ = io::stdout().flush();
         };
         for (course, item) in items {
-            let stage = match (&alone, rehearsal::image_of(item)) {
+            let stage = match (&alone, self.image_of(item)) {
                 (Some(alone), Some(image)) => match &images[image] {
-                    Ok(layers) => Some((alone, layers)),
+                    Ok(layers) => Some(Stage { alone, image, layers }),
                     Err(why) => {
                         let scenario = format!("{course}/{}", item.slug());
                         tell(Finding { scenario, place: String::new(), verdict: Verdict::Failed(why.clone()) });
@@ -113,10 +116,15 @@ impl Test {
         Ok(Ok(()))
     }
 
+    fn image_of<'a>(&'a self, item: &'a Item) -> Option<&'a str> {
+        let own = rehearsal::image_of(item)?;
+        Some(self.image.as_deref().unwrap_or(own))
+    }
+
     /// Every image that the items need, or why it is not to be had.
     fn prepare_images(&self, items: &[(&str, &Item)]) -> anyhow::Result<BTreeMap<String, Result<Layers, String>>> {
         let mut images = BTreeMap::new();
-        for name in items.iter().filter_map(|(_, item)| rehearsal::image_of(item)) {
+        for name in items.iter().filter_map(|(_, item)| self.image_of(item)) {
             if !images.contains_key(name) {
                 let prepared = super::image::prepare(&self.data.open()?, name, &Sources::default());
                 let layers = prepared

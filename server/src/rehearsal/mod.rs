@@ -54,6 +54,14 @@ pub enum Verdict {
     Skipped(String),
 }
 
+/// What a scenario is played on.
+#[derive(Clone, Copy)]
+pub struct Stage<'a> {
+    pub alone: &'a Alone,
+    pub image: &'a str,
+    pub layers: &'a Layers,
+}
+
 /// The rehearsal was told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
@@ -77,21 +85,21 @@ impl Tally {
 
 /// Judges and plays one scenario; every finding goes to `tell` as soon as it is there.
 ///
-/// `layers` are those of the scenario's image; `None` for an item that is not to be played ([`image_of`]).
+/// `stage` is `None` for an item that is not to be played ([`image_of`]).
 pub fn rehearse(
     course: &str,
     item: &Item,
     wish: Wish,
-    stage: Option<(&Alone, &Layers)>,
+    stage: Option<Stage>,
     signals: &Signals,
     tell: &mut dyn FnMut(Finding),
 ) -> Result<(), Stopped> {
     let name = format!("{course}/{}", item.slug());
     let mut say = |place: String, verdict| tell(Finding { scenario: name.clone(), place, verdict });
     judge::at_rest(item, wish, &mut say);
-    let (Some(scenario), Some((alone, layers))) = (playable(item), stage) else { return Ok(()) };
+    let (Some(scenario), Some(stage)) = (playable(item), stage) else { return Ok(()) };
     for way in judge::ways(scenario, wish) {
-        play::play(scenario, way, alone, layers, signals, &mut say)?;
+        play::play(scenario, way, stage, signals, &mut say)?;
     }
     Ok(())
 }

@@ -1,13 +1,11 @@
 //! One scenario, one sandbox, from the intro to the finish.
 
-use quayside_runtime::launch::parent::Layers;
 use quayside_runtime::spec::{Egress, Limits, SandboxId, SandboxSpec};
 
 use super::typist::{Pressed, Typist};
-use super::{Stopped, Verdict, Way, judge};
+use super::{Stage, Stopped, Verdict, Way, judge};
 use crate::lesson::model::{Page, PageKind, Scenario, Verify};
 use crate::sandbox::Sandbox;
-use crate::sandbox::alone::Alone;
 use crate::session::view::{Check, Outcome, ScriptState};
 use crate::session::{PREPARING_MAX, check, place, script};
 use crate::stop::Signals;
@@ -16,18 +14,11 @@ use crate::store::SessionId;
 type Say<'a> = dyn FnMut(String, Verdict) + 'a;
 
 /// Launches, plays, and ends the sandbox whatever happened.
-pub fn play(
-    scenario: &Scenario,
-    way: Way,
-    alone: &Alone,
-    layers: &Layers,
-    signals: &Signals,
-    say: &mut Say,
-) -> Result<(), Stopped> {
+pub fn play(scenario: &Scenario, way: Way, stage: Stage, signals: &Signals, say: &mut Say) -> Result<(), Stopped> {
     if signals.heard() {
         return Err(Stopped);
     }
-    let held = match alone.launch(spec(scenario), layers) {
+    let held = match stage.alone.launch(spec(scenario, stage.image), stage.layers) {
         Ok(held) => held,
         Err(error) => {
             say(way.to_string(), Verdict::Failed(error.to_string()));
@@ -57,10 +48,10 @@ fn asynchronously() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-fn spec(scenario: &Scenario) -> SandboxSpec {
+fn spec(scenario: &Scenario, image: &str) -> SandboxSpec {
     SandboxSpec {
         id: SandboxId::random(),
-        image: scenario.environment.image.clone(),
+        image: image.into(),
         hostname: scenario.environment.hostname.clone(),
         prompt: scenario.environment.prompt.clone(),
         limits: Limits::default(),

@@ -21,6 +21,8 @@ use crate::session::check::plain;
 const QUIET: Duration = Duration::from_millis(1500);
 /// What was typed into a program of which nobody knows when it is done gets this long to say something more.
 const QUIET_SENT: Duration = Duration::from_millis(500);
+/// From one terminal to another a learner takes a moment, in which what a command did to the other one is seen.
+const WANDER: Duration = Duration::from_millis(300);
 /// However much a command goes on saying, the next one comes then, as a learner who has seen enough.
 const PRESS_MAX: Duration = Duration::from_secs(20);
 /// How long a check waits for commands that still run, before it has its last word.
@@ -91,15 +93,14 @@ impl Typist {
     }
 
     async fn press(&mut self, terminal: u16, flags: RunFlags, action: &Action, ctrl_seq: bool) -> Pressed {
-        self.front = terminal;
+        if std::mem::replace(&mut self.front, terminal) != terminal {
+            sleep(WANDER).await;
+        }
         let id = Uuid::new_v4().as_u128();
         let text = if ctrl_seq { keys(&action.text) } else { action.text.clone() };
         let run = FromViewer::Run { id, flags, text };
         let state = match self.desk(terminal).await {
-            Ok(desk) => match desk.writer.lock().await.write(&run.encode()[..]).await {
-                Ok(()) => desk.await_press(id).await,
-                Err(_) => None,
-            },
+            Ok(desk) => desk.press(id, &run).await,
             Err(_) => None,
         };
         Pressed { text: action.text.clone(), terminal, state }
@@ -160,6 +161,14 @@ impl Desk {
         let (seen, screen) = watch::channel(Screen::default());
         let reading = tokio::spawn(read(link.reader, writer.clone(), seen)).abort_handle();
         Ok(Self { writer, screen, reading })
+    }
+
+    /// `None`: it did not reach the terminal.
+    async fn press(&self, id: u128, run: &FromViewer) -> Option<(RunState, i32)> {
+        // The lock is gone behind this line: whoever reads needs it to acknowledge.
+        let sent = self.writer.lock().await.write(&run.encode()[..]).await;
+        sent.ok()?;
+        self.await_press(id).await
     }
 
     fn under_way(&self) -> Vec<u128> {
