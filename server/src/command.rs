@@ -9,6 +9,7 @@ use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::spec::data_dir::{self, DataDir};
 
+mod doctor;
 mod image;
 mod lesson;
 mod run;
@@ -30,6 +31,8 @@ enum Command {
     Serve(serve::Serve),
     /// End the service and every sandbox
     Stop(serve::Stop),
+    /// Say what this host has of what is needed, and what to do where it has not
+    Doctor(doctor::Doctor),
     /// List, prepare and remove images
     Image(image::Image),
     /// Try lessons out
@@ -77,6 +80,7 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Run(run) => run.main(),
         Command::Serve(serve) => serve.main(),
         Command::Stop(stop) => stop.main(),
+        Command::Doctor(doctor) => doctor.main(),
         Command::Image(image) => image.main(),
         Command::Lesson(lesson) => lesson.main(),
         Command::Keeper => serve::keeper(),

@@ -14,4 +14,5 @@ pub mod rehearsal;
 pub mod web;
 pub mod bundled;
 pub mod supervisor;
+pub mod doctor;
 pub mod command;

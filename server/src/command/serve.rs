@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use quayside_runtime::cgroup::tree::sweep_parents;
+use quayside_runtime::host::{Asked, examine};
 use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
 use quayside_runtime::launch::lease;
@@ -20,7 +21,7 @@ use quayside_runtime::sys::process::inherited_fd;
 use super::Data;
 use crate::config::{KeeperConfig, WebConfig};
 use crate::supervisor::{self, Settings};
-use crate::{bundled, telemetry, web};
+use crate::{bundled, doctor, telemetry, web};
 
 /// `quayside stop` waits so long for the service to end everything.
 const STOP_PATIENCE: Duration = Duration::from_secs(130);
@@ -49,6 +50,10 @@ pub struct Serve {
 impl Serve {
     pub fn main(self) -> anyhow::Result<i32> {
         telemetry::start(telemetry::LogFormat::default(), tracing::Level::INFO);
+        let debian_mirror = self.debian_mirror.clone();
+        let asked = Asked { data: self.data.data.clone(), listen: Some(self.listen), debian_mirror };
+        let findings = examine(&asked);
+        ensure!(doctor::can_serve(&findings), "cannot serve on this host:\n{}", doctor::refusal(&findings));
         let data = self.data.open()?;
         let lessons = match &self.lessons {
             Some(lessons) => std::fs::canonicalize(lessons).with_context(|| {
