@@ -397,6 +397,10 @@ impl Launch<'_> {
             process::cloexec_from(6)?;
             let ids = self.plan.ids;
             become_id(ids.owner, ids.owner)?;
+            if !self.launcher.kept {
+                // After the change of ids, which clears it (PR_SET_PDEATHSIG(2const)).
+                nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+            }
             Err(process::exec_fd(program.as_fd(), &[c"quayside", c"shim"], &[]))
         };
         match fork(ForkOptions { cgroup: cgroup.as_ref().map(AsFd::as_fd), sibling: false })? {

@@ -129,6 +129,17 @@ pub fn sweep(data: &DataDir) -> io::Result<(Vec<Record>, Vec<Leftovers>)> {
     Ok((alive, left))
 }
 
+/// Removes what dead shims have left, and nothing else: beside others who launch, a directory
+/// without a record may be one that is just being made.
+pub fn sweep_dead(data: &DataDir) -> io::Result<()> {
+    for found in find_all(data)? {
+        if let Found::Dead(record) = found {
+            destroy(data, &record).map_err(io::Error::other)?;
+        }
+    }
+    Ok(())
+}
+
 /// Ends every sandbox that a keeper has left; returns how many. Only when no keeper runs.
 pub fn end_all(data: &DataDir) -> io::Result<usize> {
     let (alive, _) = sweep(data)?;
