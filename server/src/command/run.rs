@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -81,10 +82,14 @@ impl Run {
         if self.trace {
             eprintln!("{:>9.3} ms in all", running.record.launch_us as f64 / 1000.0);
         }
+        let told = end_when_told(&running)?;
         let socket = launcher.data.shims().join(teardown::socket_name(running.record.id));
         let result = if self.tty { self.in_terminal(&socket) } else { self.with_pipes(&socket) };
         let ended = end(&launcher.data, &running);
         sweep();
+        if let Some(signal) = told.get() {
+            return Ok(128 + *signal as i32);
+        }
         let code = result?;
         ended?;
         Ok(code)
@@ -218,6 +223,23 @@ fn layers(data: &DataDir, image: &str) -> anyhow::Result<Layers> {
     }
     let image = super::image::prepare(data, image, &Sources::default())?;
     Ok(Layers { bottom_to_top: image.layers, env: image.env })
+}
+
+/// From now on a signal that would end this process ends the sandbox first; `main` then goes on as
+/// after any other end. Not before the launch, which wants one thread. Returns which signal it was.
+fn end_when_told(running: &Running) -> anyhow::Result<Arc<OnceLock<Signal>>> {
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    signals.thread_block()?;
+    let shim = running.shim.try_clone()?;
+    let told = Arc::new(OnceLock::new());
+    let tell = Arc::clone(&told);
+    std::thread::spawn(move || {
+        if let Ok(signal) = signals.wait() {
+            let _ = tell.set(signal);
+            teardown::ask_to_end(shim.as_fd());
+        }
+    });
+    Ok(told)
 }
 
 /// SIGTERM to the shim, which ends everything inside in order; then whatever is left.
