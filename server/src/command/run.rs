@@ -16,13 +16,16 @@ use quayside_runtime::image::Sources;
 use quayside_runtime::launch::event::Event;
 use quayside_runtime::launch::parent::{Launcher, Layers, Running};
 use quayside_runtime::launch::{lease, teardown};
-use quayside_runtime::shim::client::{self, Viewer};
+use quayside_runtime::shim::client::{self, NotRun, Viewer};
 use quayside_runtime::shim::protocol::{Exec, Group, SCRIPT_MAX};
 use quayside_runtime::shim::wire::{FromViewer, ToViewer};
 use quayside_runtime::spec::data_dir::DataDir;
 use quayside_runtime::spec::{SandboxId, SandboxSpec};
 
 use super::Data;
+
+/// The exit code of a command that could not be run, as shells give it.
+const NOT_RUN: i32 = 127;
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -118,8 +121,15 @@ impl Run {
             // Who has closed our output does not want the rest.
             let _ = if stream == 1 { io::stdout().write_all(bytes) } else { io::stderr().write_all(bytes) };
             let _ = io::stdout().flush();
-        })?;
-        Ok(finished.code)
+        });
+        match finished {
+            Ok(finished) => Ok(finished.code),
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<NotRun>()) => {
+                eprintln!("quayside: {error}");
+                Ok(NOT_RUN)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn in_terminal(&self, socket: &Path) -> anyhow::Result<i32> {
