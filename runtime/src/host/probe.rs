@@ -36,7 +36,7 @@ pub struct Asked {
     pub data: PathBuf,
     /// `None`: something of ours listens already.
     pub listen: Option<SocketAddr>,
-    /// Setting `images.debian-mirror`.
+    /// As named by the operator; without it, the host's apt knows one.
     pub debian_mirror: Option<String>,
 }
 

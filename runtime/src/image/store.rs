@@ -77,7 +77,7 @@ pub struct Image {
 pub struct Sources {
     /// The host's apt configuration; names the mirror unless the setting does.
     pub apt: PathBuf,
-    /// Setting `images.debian-mirror`.
+    /// As named by the operator; without it, the host's apt knows one.
     pub debian_mirror: Option<String>,
     /// A proxy for downloads. Without one, apt's own is used.
     pub proxy: Option<String>,

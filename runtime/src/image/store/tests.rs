@@ -169,6 +169,6 @@ fn a_learner_image_without_a_mirror_says_what_to_set_and_leaves_nothing() {
     let (top, store) = fresh();
     let sources = Sources { apt: top.path().join("no-apt"), ..Sources::default() };
     let error = store.prepare("learner", &sources, &mut |_| {}).unwrap_err().to_string();
-    assert!(error.contains("images.debian-mirror"), "{error}");
+    assert!(error.contains("--debian-mirror"), "{error}");
     assert_eq!((entries(&store.root.join("layers")), entries(&store.root.join("tmp"))), (0, 0));
 }
