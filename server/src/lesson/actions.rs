@@ -43,23 +43,53 @@ pub fn leading(text: &str) -> Option<Found> {
     (is_words && !words.trim_start().starts_with("TRAFFIC_")).then(|| Found { directive: parse(words), bytes: end + 4 })
 }
 
-/// What a `ctrl-seq` action presses: `^C` is one key, and so is `^ESC`.
-pub fn keys(text: &str) -> String {
-    let mut pressed = String::new();
+/// What a `ctrl-seq` action presses, piece by piece: `^C` is one key, and so is `^ESC`; what stands between the names
+/// of keys is typed as it is, in a piece of its own. The page's `pressed` in text.ts reads it the same way.
+pub fn keys(text: &str) -> Vec<String> {
+    let mut pieces: Vec<(bool, String)> = Vec::new();
+    let mut add = |is_key: bool, letters: &str| match pieces.last_mut() {
+        Some((before, piece)) if *before == is_key => piece.push_str(letters),
+        _ => pieces.push((is_key, letters.to_owned())),
+    };
     let mut rest = text.trim();
     while let Some(letter) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("^ESC") {
-            pressed.push('\u{1b}');
-            rest = after;
-        } else if let Some(key) = rest.strip_prefix('^').and_then(|after| after.chars().next().filter(char::is_ascii)) {
-            pressed.push((key.to_ascii_uppercase() as u8 & 0x1f) as char);
-            rest = &rest[2..];
-        } else {
-            pressed.push(letter);
-            rest = &rest[letter.len_utf8()..];
-        }
+        let length = match key_name(rest) {
+            Some(name) => {
+                match key(name) {
+                    Some(pressed) => add(true, &pressed.to_string()),
+                    None => add(false, &rest[..=name.len()]),
+                }
+                name.len() + 1
+            }
+            None => {
+                add(false, &rest[..letter.len_utf8()]);
+                letter.len_utf8()
+            }
+        };
+        rest = &rest[length..];
     }
-    pressed
+    let typed = pieces.into_iter().map(|(is_key, piece)| if is_key { piece } else { piece.trim().to_owned() });
+    typed.filter(|piece| !piece.is_empty()).collect()
+}
+
+/// What stands behind a caret: as many letters as there are, or one character that Ctrl makes something of.
+fn key_name(text: &str) -> Option<&str> {
+    let name = text.strip_prefix('^')?;
+    let letters = name.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let one = name.starts_with(['@', '[', ']', '\\', '^', '_', '?']);
+    (letters > 0 || one).then(|| &name[..letters.max(1)])
+}
+
+fn key(name: &str) -> Option<char> {
+    match name.to_ascii_uppercase().as_str() {
+        "ESC" | "ESCAPE" => Some('\u{1b}'),
+        "TAB" => Some('\t'),
+        "ENTER" => Some('\r'),
+        "SPACE" => Some(' '),
+        "?" => Some('\u{7f}'),
+        one if one.len() == 1 => Some(char::from(one.as_bytes()[0] & 0x1f)),
+        _ => None,
+    }
 }
 
 /// The words, as they add up.
@@ -191,11 +221,11 @@ mod tests {
 
     #[test]
     fn keys_are_pressed_and_not_spelt() {
-        assert_eq!(keys("^C"), "\u{3}");
-        assert_eq!(keys("^ESC"), "\u{1b}");
-        assert_eq!(keys("^Z^d"), "\u{1a}\u{4}");
-        assert_eq!(keys(":wq^M"), ":wq\r");
-        assert_eq!(keys("2^"), "2^");
+        assert_eq!(keys("^C"), ["\u{3}"]);
+        assert_eq!(keys("^Z^d"), ["\u{1a}\u{4}"]);
+        assert_eq!(keys("^ESC :wq ^ENTER"), ["\u{1b}", ":wq", "\r"]);
+        assert_eq!(keys("^nokey 2^"), ["^nokey 2^"]);
+        assert_eq!(keys(" "), [""; 0]);
     }
 
     #[test]

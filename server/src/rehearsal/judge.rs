@@ -18,7 +18,12 @@ pub fn at_rest(item: &Item, wish: Wish, say: &mut dyn FnMut(String, Verdict)) {
     if let Some(refusal) = scenario.refusal() {
         return say(String::new(), Verdict::Skipped(refusal.says.clone()));
     }
-    for page in scenario.pages.iter().filter(|page| matches!(page.kind, PageKind::Step(_))) {
+    let steps = || scenario.pages.iter().filter(|page| matches!(page.kind, PageKind::Step(_)));
+    if steps().next().is_none() {
+        let words = "it has no steps".to_owned();
+        say(String::new(), if wish.strict { Verdict::Failed(words) } else { Verdict::Skipped(words) });
+    }
+    for page in steps() {
         let missing = missing(page);
         if missing.is_empty() {
             continue;

@@ -96,13 +96,14 @@ impl Typist {
         if std::mem::replace(&mut self.front, terminal) != terminal {
             sleep(WANDER).await;
         }
-        let id = Uuid::new_v4().as_u128();
-        let text = if ctrl_seq { keys(&action.text) } else { action.text.clone() };
-        let run = FromViewer::Run { id, flags, text };
-        let state = match self.desk(terminal).await {
-            Ok(desk) => desk.press(id, &run).await,
-            Err(_) => None,
-        };
+        let pieces = if ctrl_seq { keys(&action.text) } else { vec![action.text.clone()] };
+        let mut state = None;
+        for text in pieces {
+            state = match self.desk(terminal).await {
+                Ok(desk) => desk.press(flags, text).await,
+                Err(_) => None,
+            };
+        }
         Pressed { text: action.text.clone(), terminal, state }
     }
 
@@ -164,7 +165,9 @@ impl Desk {
     }
 
     /// `None`: it did not reach the terminal.
-    async fn press(&self, id: u128, run: &FromViewer) -> Option<(RunState, i32)> {
+    async fn press(&self, flags: RunFlags, text: String) -> Option<(RunState, i32)> {
+        let id = Uuid::new_v4().as_u128();
+        let run = FromViewer::Run { id, flags, text };
         // The lock is gone behind this line: whoever reads needs it to acknowledge.
         let sent = self.writer.lock().await.write(&run.encode()[..]).await;
         sent.ok()?;
