@@ -143,9 +143,9 @@ fn launcher(plan: &LaunchPlan, channel: &Channel, start: Duration) -> io::Result
     steps.step("unshare", "CLONE_NEWNS|NEWUTS|NEWIPC|NEWNET|NEWPID|NEWTIME", || Ok(unshare(rest)?))?;
     let inside = namespace("net")?;
     // 8. The cable, from the gateway's side, then ours.
-    setns(gateway.as_fd(), CloneFlags::CLONE_NEWNET)?;
+    steps.step("setns", "the gateway", || Ok(setns(gateway.as_fd(), CloneFlags::CLONE_NEWNET)?))?;
     network(&steps, &plan.network.gateway, inside.as_fd())?;
-    setns(inside.as_fd(), CloneFlags::CLONE_NEWNET)?;
+    steps.step("setns", "the sandbox's network", || Ok(setns(inside.as_fd(), CloneFlags::CLONE_NEWNET)?))?;
     network(&steps, &plan.network.sandbox, inside.as_fd())?;
     // 9. Clocks that start at zero: written before the time namespace has its first process.
     steps.step("write", "/proc/self/timens_offsets", || fs::write("/proc/self/timens_offsets", clock_offsets()?))?;

@@ -1,7 +1,7 @@
 //! A sandbox's terminal behind portable-pty's traits: code above does not know whose pty it is.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use portable_pty::{MasterPty, PtySize};
 
@@ -55,4 +55,20 @@ impl MasterPty for SandboxPty {
     fn tty_name(&self) -> Option<std::path::PathBuf> {
         None
     }
+}
+
+/// Drops what the kernel holds of a terminal's input, as it would itself for the key that comes next.
+///
+/// Its line discipline takes nothing, not even Ctrl-C, while 4096 bytes of lines wait for a program that
+/// does not read. A program that has switched signals or this flushing off (termios(3): ISIG, NOFLSH)
+/// keeps its input.
+pub fn flush_ahead_of_signal(master: BorrowedFd) -> io::Result<()> {
+    use rustix::termios::{LocalModes, QueueSelector, tcflush, tcgetattr};
+    let modes = tcgetattr(master)?.local_modes;
+    if modes.contains(LocalModes::ISIG) && !modes.contains(LocalModes::NOFLSH) {
+        let slave =
+            rustix::pty::ioctl_tiocgptpeer(master, rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY)?;
+        tcflush(&slave, QueueSelector::IFlush)?;
+    }
+    Ok(())
 }

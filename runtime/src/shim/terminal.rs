@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -17,6 +17,7 @@ use portable_pty::{MasterPty, PtySize};
 
 use super::frames::Frames;
 use super::marks::Marks;
+use super::pty;
 use super::ring::{RING_MAX, Ring};
 use super::typing::{Effects, Typing};
 use super::wire::{INPUT_MAX, RunFlags, ToViewer, WINDOW};
@@ -205,6 +206,10 @@ impl Terminal {
         }
         let flushes = fresh.len() == 1 && FLUSHING_KEYS.contains(&fresh[0]);
         if flushes {
+            if let Shell::Running { pty, .. } = &self.shell {
+                // A key that cannot be dropped ahead is one that waits: no harm.
+                let _ = pty::flush_ahead_of_signal(pty.fd.as_fd());
+            }
             self.flush_input(news);
         } else if self.input_len + fresh.len() > INPUT_QUEUE_MAX {
             return false;

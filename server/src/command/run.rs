@@ -85,12 +85,16 @@ impl Run {
         if self.trace {
             eprintln!("{:>9.3} ms in all", running.record.launch_us as f64 / 1000.0);
         }
-        let told = end_when_told(&running)?;
+        let told = end_when_told(&running);
         let socket = launcher.data.shims().join(teardown::socket_name(running.record.id));
-        let result = if self.tty { self.in_terminal(&socket) } else { self.with_pipes(&socket) };
+        let result = match &told {
+            Ok(_) if self.tty => self.in_terminal(&socket),
+            Ok(_) => self.with_pipes(&socket),
+            Err(_) => Ok(0),
+        };
         let ended = end(&launcher.data, &running);
         sweep();
-        if let Some(signal) = told.get() {
+        if let Some(signal) = told?.get() {
             return Ok(128 + *signal as i32);
         }
         let code = result?;
@@ -243,12 +247,13 @@ fn end_when_told(running: &Running) -> anyhow::Result<Arc<OnceLock<Signal>>> {
     let shim = running.shim.try_clone()?;
     let told = Arc::new(OnceLock::new());
     let tell = Arc::clone(&told);
-    std::thread::spawn(move || {
+    let wait = move || {
         if let Ok(signal) = signals.wait() {
             let _ = tell.set(signal);
             teardown::ask_to_end(shim.as_fd());
         }
-    });
+    };
+    std::thread::Builder::new().spawn(wait).context("cannot start a thread that waits for signals")?;
     Ok(told)
 }
 
