@@ -43,6 +43,8 @@ fn reap() {
 
 fn end() -> io::Result<()> {
     signal_everybody(Signal::SIGTERM)?;
+    // An interactive shell ignores SIGTERM, and ends as it would if its terminal hung up (bash(1), SIGNALS).
+    signal_everybody(Signal::SIGHUP)?;
     let deadline = Instant::now() + GRACE;
     while anybody_left() && Instant::now() < deadline {
         reap();
