@@ -14,3 +14,4 @@ pub mod init;
 pub mod shim;
 pub mod keeper;
 pub mod service;
+pub mod host;

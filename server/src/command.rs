@@ -9,6 +9,7 @@ use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::spec::data_dir::{self, DataDir};
 
+mod doctor;
 mod image;
 mod lesson;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Stop(serve::Stop),
     /// List, prepare and remove images
     Image(image::Image),
+    /// Say whether this host can serve, and what to do where it cannot
+    Doctor(doctor::Doctor),
     /// Try lessons out
     Lesson(lesson::Lesson),
     /// (the supervisor's business) creates and ends sandboxes
@@ -78,6 +81,7 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Serve(serve) => serve.main(),
         Command::Stop(stop) => stop.main(),
         Command::Image(image) => image.main(),
+        Command::Doctor(doctor) => doctor.main(),
         Command::Lesson(lesson) => lesson.main(),
         Command::Keeper => serve::keeper(),
         Command::Web => serve::web(),
