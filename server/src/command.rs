@@ -31,10 +31,10 @@ enum Command {
     Serve(serve::Serve),
     /// End the service and every sandbox
     Stop(serve::Stop),
+    /// Say what this host has of what is needed, and what to do where it has not
+    Doctor(doctor::Doctor),
     /// List, prepare and remove images
     Image(image::Image),
-    /// Say whether this host can serve, and what to do where it cannot
-    Doctor(doctor::Doctor),
     /// Try lessons out
     Lesson(lesson::Lesson),
     /// (the supervisor's business) creates and ends sandboxes
@@ -80,8 +80,8 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Run(run) => run.main(),
         Command::Serve(serve) => serve.main(),
         Command::Stop(stop) => stop.main(),
-        Command::Image(image) => image.main(),
         Command::Doctor(doctor) => doctor.main(),
+        Command::Image(image) => image.main(),
         Command::Lesson(lesson) => lesson.main(),
         Command::Keeper => serve::keeper(),
         Command::Web => serve::web(),

@@ -11,6 +11,8 @@ use quayside_runtime::host::probe::{self, Place};
 use quayside_runtime::image::show::size;
 use serde::Serialize;
 
+use crate::supervisor;
+
 /// Everything that was looked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -44,6 +46,9 @@ pub enum Word {
 
 /// Looks at this host. The process has one thread; nothing lasts that is changed.
 pub fn examine(data: &Path, listen: SocketAddr, debian_mirror: Option<&str>) -> Report {
+    // A service of this data directory holds the address itself, or another one; it says so better.
+    let serves = supervisor::running(data).is_ok_and(|pid| pid.is_some());
+    let listen = (!serves).then_some(listen);
     Report::new(&probe::examine(&Place { data, listen, debian_mirror }))
 }
 

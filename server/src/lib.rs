@@ -13,6 +13,6 @@ pub mod session;
 pub mod rehearsal;
 pub mod web;
 pub mod bundled;
-pub mod doctor;
 pub mod supervisor;
+pub mod doctor;
 pub mod command;

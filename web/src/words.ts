@@ -97,7 +97,7 @@ export const words = {
       stopped: ["Stopped.", "The check was ended before it had an answer."],
       before: ["Passed.", "You can go on, or check again."],
     } satisfies Record<string, [string, string]>,
-    passed: (seconds: number) => `Passed in ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s.`,
+    passed: (seconds: number) => `Passed in ${seconds < 10 ? Math.max(seconds, 0.1).toFixed(1) : Math.round(seconds)} s.`,
     unreachable: "The server did not answer. Your machine goes on; check again in a moment.",
   },
   change: "Change to the fuller machine? This one ends, and its files and terminals go with it. Your progress stays.",

@@ -100,7 +100,9 @@ function showScript({ page, script, is, seconds, output }: Extract<News, { type:
   notes.show(about, { is: "wait", title: preparingPage, count: words.seconds(Math.round(seconds)), text: preparingText, closes: true });
 }
 
-function showImage({ is, doing, done, total }: Extract<News, { type: "image" }>): void {
+function showImage({ name, is, doing, done, total }: Extract<News, { type: "image" }>): void {
+  // Nobody who is on it already needs to hear of it.
+  if (name === store.state.session?.environment.image) return notes.clear("image");
   const { imagePreparing, imageReady, imageFailed, changeTo } = words.note;
   const change = (): void => {
     if (!confirm(words.change)) return;

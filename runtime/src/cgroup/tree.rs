@@ -168,13 +168,17 @@ pub fn destroy(plan: &Plan) -> Vec<Error> {
 
 /// Removes a tree of cgroups, children first; a learner may have made more below.
 fn remove(top: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(top)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove(&entry.path())?;
+    let removed = || {
+        for entry in fs::read_dir(top)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                remove(&entry.path())?;
+            }
         }
-    }
-    match fs::remove_dir(top) {
+        fs::remove_dir(top)
+    };
+    // Somebody's sweep may be at it too.
+    match removed() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

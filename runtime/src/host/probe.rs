@@ -41,7 +41,8 @@ const TRIAL_DISK_BYTES: u64 = 64 << 20;
 pub struct Place<'a> {
     /// Need not be there yet.
     pub data: &'a Path,
-    pub listen: SocketAddr,
+    /// `None`: a service holds it already.
+    pub listen: Option<SocketAddr>,
     pub debian_mirror: Option<&'a str>,
 }
 
@@ -92,7 +93,9 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::DataDirectory, data_directory(place.data));
     add(Need::Disk, room(place.data));
     add(Need::Memory, memory());
-    add(Need::Port, port(place.listen));
+    if let Some(listen) = place.listen {
+        add(Need::Port, port(listen));
+    }
     findings
 }
 

@@ -406,7 +406,7 @@ impl Launch<'_> {
             become_id(ids.owner, ids.owner)?;
             if !self.launcher.kept {
                 // After the change of ids, which clears it. A keeper's shims outlive it instead.
-                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+                rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
             }
             Err(process::exec_fd(program.as_fd(), &[c"quayside", c"shim"], &[]))
         };

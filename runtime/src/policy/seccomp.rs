@@ -12,7 +12,7 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 /// A refused call, and why.
 pub struct Refused {
     pub name: &'static str,
-    number: i64,
+    pub number: i64,
     pub reason: &'static str,
 }
 

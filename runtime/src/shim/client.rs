@@ -50,6 +50,11 @@ impl Viewer {
     }
 }
 
+/// The shim could not run what it was asked to: no such program, most often.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotRun(pub String);
+
 /// Runs a script and hands every piece of output to `output`; returns how it ended.
 pub fn exec(
     socket: &Path,
@@ -66,7 +71,7 @@ pub fn exec(
         match next(&mut stream)? {
             FromShim::Output { stream, bytes } => output(stream, &bytes),
             FromShim::Finished(finished) => return Ok(finished),
-            FromShim::Failed { message } => return Err(io::Error::other(message)),
+            FromShim::Failed { message } => return Err(io::Error::other(NotRun(message))),
             FromShim::State(_) => return Err(io::Error::other("a state on a script's connection")),
         }
     }

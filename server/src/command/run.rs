@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -15,13 +16,16 @@ use quayside_runtime::image::Sources;
 use quayside_runtime::launch::event::Event;
 use quayside_runtime::launch::parent::{Launcher, Layers, Running};
 use quayside_runtime::launch::{lease, teardown};
-use quayside_runtime::shim::client::{self, Viewer};
+use quayside_runtime::shim::client::{self, NotRun, Viewer};
 use quayside_runtime::shim::protocol::{Exec, Group, SCRIPT_MAX};
 use quayside_runtime::shim::wire::{FromViewer, ToViewer};
 use quayside_runtime::spec::data_dir::DataDir;
 use quayside_runtime::spec::{SandboxId, SandboxSpec};
 
 use super::Data;
+
+/// The exit code of a command that could not be run, as shells give it.
+const NOT_RUN: i32 = 127;
 
 #[derive(Debug, Args)]
 pub struct Run {
@@ -81,10 +85,14 @@ impl Run {
         if self.trace {
             eprintln!("{:>9.3} ms in all", running.record.launch_us as f64 / 1000.0);
         }
+        let told = end_when_told(&running)?;
         let socket = launcher.data.shims().join(teardown::socket_name(running.record.id));
         let result = if self.tty { self.in_terminal(&socket) } else { self.with_pipes(&socket) };
         let ended = end(&launcher.data, &running);
         sweep();
+        if let Some(signal) = told.get() {
+            return Ok(128 + *signal as i32);
+        }
         let code = result?;
         ended?;
         Ok(code)
@@ -113,8 +121,15 @@ impl Run {
             // Who has closed our output does not want the rest.
             let _ = if stream == 1 { io::stdout().write_all(bytes) } else { io::stderr().write_all(bytes) };
             let _ = io::stdout().flush();
-        })?;
-        Ok(finished.code)
+        });
+        match finished {
+            Ok(finished) => Ok(finished.code),
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<NotRun>()) => {
+                eprintln!("quayside: {error}");
+                Ok(NOT_RUN)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn in_terminal(&self, socket: &Path) -> anyhow::Result<i32> {
@@ -218,6 +233,23 @@ fn layers(data: &DataDir, image: &str) -> anyhow::Result<Layers> {
     }
     let image = super::image::prepare(data, image, &Sources::default())?;
     Ok(Layers { bottom_to_top: image.layers, env: image.env })
+}
+
+/// From now on a signal that would end this process ends the sandbox first; `main` then goes on as
+/// after any other end. Not before the launch, which wants one thread. Returns which signal it was.
+fn end_when_told(running: &Running) -> anyhow::Result<Arc<OnceLock<Signal>>> {
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    signals.thread_block()?;
+    let shim = running.shim.try_clone()?;
+    let told = Arc::new(OnceLock::new());
+    let tell = Arc::clone(&told);
+    std::thread::spawn(move || {
+        if let Ok(signal) = signals.wait() {
+            let _ = tell.set(signal);
+            teardown::ask_to_end(shim.as_fd());
+        }
+    });
+    Ok(told)
 }
 
 /// SIGTERM to the shim, which ends everything inside in order; then whatever is left.

@@ -20,7 +20,7 @@ use quayside_runtime::sys::process::inherited_fd;
 use super::Data;
 use crate::config::{KeeperConfig, WebConfig};
 use crate::supervisor::{self, Settings};
-use crate::{bundled, telemetry, web};
+use crate::{bundled, doctor, telemetry, web};
 
 /// `quayside stop` waits so long for the service to end everything.
 const STOP_PATIENCE: Duration = Duration::from_secs(130);
@@ -49,6 +49,10 @@ pub struct Serve {
 impl Serve {
     pub fn main(self) -> anyhow::Result<i32> {
         telemetry::start(telemetry::LogFormat::default(), tracing::Level::INFO);
+        let report = doctor::examine(&self.data.data, self.listen, self.debian_mirror.as_deref());
+        if let Some(refusal) = report.refusal() {
+            bail!(refusal);
+        }
         let data = self.data.open()?;
         let lessons = match &self.lessons {
             Some(lessons) => std::fs::canonicalize(lessons).with_context(|| {
@@ -116,7 +120,7 @@ impl Stop {
     /// Ends the service and every sandbox of its data directory; those that a killed service left, too.
     pub fn main(self) -> anyhow::Result<i32> {
         let data = self.data.open()?;
-        let Some(pid) = supervisor::running(&data)? else {
+        let Some(pid) = supervisor::running(data.root())? else {
             let ended = teardown::end_all(&data)?;
             let host = super::host()?;
             sweep_parents(&host.cgroups, &host.cgroup_parent);
@@ -128,7 +132,7 @@ impl Stop {
         };
         kill(pid, Signal::SIGINT).with_context(|| format!("cannot signal the service, pid {pid}; use sudo"))?;
         let deadline = Instant::now() + STOP_PATIENCE;
-        while supervisor::running(&data)? == Some(pid) {
+        while supervisor::running(data.root())? == Some(pid) {
             if Instant::now() > deadline {
                 bail!("the service, pid {pid}, has not ended within {STOP_PATIENCE:?}; its log says what it waits for");
             }

@@ -33,10 +33,10 @@ impl Mirrors {
 pub enum SourcesError {
     #[error(
         "the image `learner` is made of Debian 12 packages, and {looked} names no mirror of them; \
-         set `images.debian-mirror` to one (its address ends in /debian), or add an entry for {SUITE} main to apt's sources"
+         name one by --debian-mirror (its address ends in /debian), or add an entry for {SUITE} main to apt's sources"
     )]
     None { looked: String },
-    #[error("`images.debian-mirror` is {0:?}, which is no address; it must begin with http:// or https://")]
+    #[error("--debian-mirror is {0:?}, which is no address; it must begin with http:// or https://")]
     Setting(String),
 }
 
@@ -249,7 +249,7 @@ mod tests {
     fn a_host_that_is_no_debian_is_told_what_to_set() {
         let ubuntu =
             check(&[("sources.list", "deb http://archive.example/ubuntu jammy main\n")]).unwrap_err().to_string();
-        assert!(ubuntu.contains("images.debian-mirror"), "{ubuntu}");
+        assert!(ubuntu.contains("--debian-mirror"), "{ubuntu}");
         assert!(check(&[]).is_err());
         let disabled = "Types: deb\nEnabled: no\nURIs: http://one.example/debian\nSuites: bookworm\nComponents: main\n";
         assert!(check(&[("sources.list.d/x.sources", disabled)]).is_err());

@@ -35,7 +35,9 @@ impl Shim {
     }
 
     pub(super) fn program(&self, exec: Exec, script: &[u8]) -> io::Result<(Program, Vec<(u8, OwnedFd)>)> {
-        let script = enter::sealed_bytes(script)?;
+        // Only where it is asked for: a descriptor that nobody opened puzzles who looks at /proc/self/fd.
+        let wanted = exec.script_is_stdin || exec.args.iter().any(|arg| arg.contains("{script}"));
+        let script = wanted.then(|| enter::sealed_bytes(script)).transpose()?;
         let script_path = format!("/dev/fd/{}", enter::SCRIPT_FD);
         let args = exec.args.iter().map(|arg| arg.replace("{script}", &script_path)).collect();
         let mut env = self.sandbox.plan.env.clone();
@@ -55,8 +57,7 @@ impl Shim {
         let stderr = output(2, exec.stderr_path)?;
         let stdio = Stdio::Pipes { stdout, stderr };
         let script_is_stdin = exec.script_is_stdin;
-        let program =
-            Program { args, env, cwd: exec.cwd, group: exec.group, script: Some(script), script_is_stdin, stdio };
+        let program = Program { args, env, cwd: exec.cwd, group: exec.group, script, script_is_stdin, stdio };
         Ok((program, pipes))
     }
 

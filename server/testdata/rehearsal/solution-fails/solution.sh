@@ -1,0 +1,3 @@
+#!/bin/bash
+echo "cannot make it" >&2
+exit 3

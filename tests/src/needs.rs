@@ -1,0 +1,24 @@
+//! What a test needs of the machine it runs on. One that cannot run fails and says why.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What every launch needs: root, loop devices, cgroups.
+pub fn sandboxes() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let root = status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"));
+    require(root, "root; run it with sudo, or in a privileged container");
+    require(Path::new("/dev/loop-control").exists(), "loop devices; modprobe loop");
+    require(Path::new("/sys/fs/cgroup").is_dir(), "cgroups at /sys/fs/cgroup");
+    require(Path::new("/proc/self/ns/time").exists(), "time namespaces (Linux 5.6)");
+}
+
+fn require(there: bool, what: &str) {
+    assert!(there, "this test cannot run here: it needs {what}");
+}
+
+/// Whether a program is here, which a test can do without when it says so.
+pub fn has_program(name: &str) -> bool {
+    let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    found.is_ok()
+}
