@@ -1,78 +1,124 @@
-//! What `quayside doctor` says of a host, and `serve` when it refuses: words for each finding.
+//! What a host lacks, what is weaker without it, and what to do: the words of `quayside doctor`, which
+//! `serve` uses too when it refuses.
+//!
+//! The runtime tries things and knows no words ([`quayside_runtime::host`]); here nothing is tried.
 
-use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
 
-use quayside_runtime::host::{Cause, Finding, Need, State};
+use quayside_runtime::host::finding::{Cause, Finding, Need, State};
+use quayside_runtime::host::probe::{self, Place};
+use quayside_runtime::image::show::size;
 use serde::Serialize;
 
-/// One line of the report.
+use crate::supervisor;
+
+/// Everything that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub can_serve: bool,
+    pub findings: Vec<Line>,
+}
+
+/// One need, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line {
     pub name: String,
-    /// `present`, `weak` or `missing`.
-    pub state: &'static str,
-    /// How it is there, or why it is not.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub detail: String,
-    /// What is weaker, or does not work, without it.
+    pub state: Word,
+    /// How it is met, or why it is not.
+    pub found: String,
+    /// What is weaker without it, where it is weak or missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub without: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
-/// The whole report, in words.
-pub fn lines(findings: &[Finding]) -> Vec<Line> {
-    findings.iter().map(line).collect()
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    Present,
+    /// Served, with less.
+    Weak,
+    /// Not served.
+    Missing,
 }
 
-/// Whether sandboxes can be served.
-pub fn can_serve(findings: &[Finding]) -> bool {
-    !findings.iter().any(Finding::is_missing)
+/// Looks at this host. The process has one thread; nothing lasts that is changed.
+pub fn examine(data: &Path, listen: SocketAddr, debian_mirror: Option<&str>) -> Report {
+    // A service of this data directory holds the address itself, or another one; it says so better.
+    let serves = supervisor::running(data).is_ok_and(|pid| pid.is_some());
+    let listen = (!serves).then_some(listen);
+    Report::new(&probe::examine(&Place { data, listen, debian_mirror }))
 }
 
-/// For a terminal: one line a finding, remedies below those that need one, and a last line that sums up.
-pub fn text(findings: &[Finding]) -> String {
-    let mut out = String::new();
-    for line in lines(findings) {
-        out.push_str(&shown(&line));
+impl Report {
+    pub fn new(findings: &[Finding]) -> Self {
+        Self {
+            can_serve: !findings.iter().any(Finding::is_missing),
+            findings: findings.iter().map(Line::new).collect(),
+        }
     }
-    let sum = if can_serve(findings) { "this host can serve" } else { "this host cannot serve yet" };
-    let _ = writeln!(out, "{sum}");
-    out
-}
 
-/// Only what is missing: why `serve` does not start.
-pub fn refusal(findings: &[Finding]) -> String {
-    lines(findings).iter().filter(|line| line.state == "missing").map(shown).collect()
-}
+    /// One line a need, then one that sums up.
+    pub fn text(&self) -> String {
+        let lines: String = self.findings.iter().map(Line::text).collect();
+        let count = |word| self.findings.iter().filter(|line| line.state == word).count();
+        let weak = match count(Word::Weak) {
+            0 => String::new(),
+            some => format!("; {some} weak"),
+        };
+        match count(Word::Missing) {
+            0 => format!("{lines}this host can serve{weak}\n"),
+            some => format!("{lines}this host cannot serve: {some} missing{weak}\n"),
+        }
+    }
 
-fn shown(line: &Line) -> String {
-    let Line { name, state, detail, without, remedy } = line;
-    let mut out = format!("{state:<8} {name}");
-    if !detail.is_empty() {
-        let _ = write!(out, ": {detail}");
-    }
-    if let Some(without) = without {
-        let _ = write!(out, "; without it {without}");
-    }
-    if let Some(remedy) = remedy {
-        let _ = write!(out, "; {remedy}");
-    }
-    out + "\n"
-}
-
-fn line(finding: &Finding) -> Line {
-    let name = name(finding.need);
-    match &finding.state {
-        State::Present(detail) => Line { name, state: "present", detail: detail.clone(), without: None, remedy: None },
-        State::Weak(cause) => wanting(name, "weak", finding.need, cause),
-        State::Missing(cause) => wanting(name, "missing", finding.need, cause),
+    /// What has to be mended, as [`Report::text`] says it: why a service does not start.
+    pub fn refusal(&self) -> Option<String> {
+        let to_mend = self.findings.iter().filter(|line| line.state == Word::Missing && line.remedy.is_some());
+        let lines: String = to_mend.map(Line::text).collect();
+        (!self.can_serve).then(|| format!("this host cannot serve:\n{}", lines.trim_end()))
     }
 }
 
-fn wanting(name: String, state: &'static str, need: Need, cause: &Cause) -> Line {
-    Line { name, state, detail: why(cause), without: Some(without(need)), remedy: Some(remedy(need, cause)) }
+impl Line {
+    fn new(finding: &Finding) -> Self {
+        let name = name(finding.need);
+        let (state, cause) = match &finding.state {
+            State::Present(how) => {
+                return Self { name, state: Word::Present, found: how.clone(), without: None, remedy: None };
+            }
+            State::Weak(cause) => (Word::Weak, cause),
+            State::Missing(cause) => (Word::Missing, cause),
+        };
+        // What could not be tried may well be there: what to mend stands at the need it hangs on.
+        let known = !matches!(cause, Cause::DependsOn(_));
+        Self {
+            name,
+            state,
+            found: found(cause),
+            without: known.then(|| without(finding.need)),
+            remedy: known.then(|| remedy(finding.need, cause)),
+        }
+    }
+
+    fn text(&self) -> String {
+        let state = match self.state {
+            Word::Present => "present",
+            Word::Weak => "weak",
+            Word::Missing => "missing",
+        };
+        let mut line = format!("{state:<8} {:<24} {}", self.name, self.found);
+        if let Some(without) = self.without {
+            line += &format!("; without it {without}");
+        }
+        if let Some(remedy) = &self.remedy {
+            line += &format!("; to mend it: {remedy}");
+        }
+        line.truncate(line.trim_end().len());
+        line + "\n"
+    }
 }
 
 fn name(need: Need) -> String {
@@ -81,135 +127,208 @@ fn name(need: Need) -> String {
         Need::Clone3 => "clone3 and pidfd".into(),
         Need::Namespace(which) => format!("{} namespace", which.word()),
         Need::Cgroups => "cgroups".into(),
-        Need::Controller(name) => format!("cgroup controller {name}"),
+        Need::Controller(controller) => format!("cgroup controller {controller}"),
         Need::CgroupKill => "cgroup.kill".into(),
-        Need::Overlay => "overlay in a user namespace".into(),
+        Need::Overlay => "overlay, userxattr".into(),
         Need::IdMaps => "id-mapped mounts".into(),
         Need::LoopDevices => "loop devices".into(),
         Need::Mke2fs => "mke2fs".into(),
-        Need::Ext4 => "ext4".into(),
+        Need::Ext4 => "ext4 session disk".into(),
         Need::Seccomp => "seccomp".into(),
         Need::Veth => "veth".into(),
         Need::Ids => "ids to lease".into(),
-        Need::Bash => "bash".into(),
+        Need::HostImage => "image from the host".into(),
         Need::Mirror => "Debian mirror".into(),
         Need::DataDirectory => "data directory".into(),
-        Need::Disk => "disk".into(),
+        Need::Disk => "room on disk".into(),
         Need::Memory => "memory".into(),
-        Need::Port => "port".into(),
+        Need::Port => "address to listen on".into(),
     }
 }
 
-/// What is weaker without it.
+/// Behind "without it".
 fn without(need: Need) -> &'static str {
     match need {
-        Need::Root => "no ids can be leased and no layers id-mapped",
-        Need::Clone3 => "no process can be started in its group",
-        Need::Namespace(_) | Need::Overlay | Need::IdMaps | Need::Seccomp | Need::Veth | Need::Ids => {
-            "no sandbox can be made"
-        }
-        Need::Cgroups => "sandboxes cannot be limited or ended as a whole",
-        Need::Controller("memory") => "a sandbox may use all of the machine's memory",
-        Need::Controller("pids") => "a fork bomb in one sandbox stops the machine",
-        Need::Controller(_) => "one sandbox may take all CPUs",
-        Need::CgroupKill => "a sandbox's processes are killed one by one",
-        Need::LoopDevices | Need::Mke2fs | Need::Ext4 => "no session has a disk of its own",
-        Need::Bash => "there is no image until Debian's has been fetched",
-        Need::Mirror => "only the host's own commands make an image",
-        Need::DataDirectory => "nothing can be kept",
-        Need::Disk => "sessions' disks run full early",
-        Need::Memory => "only a few learners fit",
-        Need::Port => "nobody can connect",
+        Need::Root => "nothing that a sandbox is made of can be made",
+        Need::Clone3 | Need::Namespace(_) | Need::Overlay | Need::IdMaps | Need::Veth => "no sandbox can be started",
+        Need::Cgroups => "no sandbox can be limited, or ended for sure",
+        Need::Controller("memory") => "one learner can use up the memory of all",
+        Need::Controller("pids") => "one learner's fork bomb stops everybody",
+        Need::Controller(_) => "one learner can slow down everybody",
+        Need::CgroupKill => "a sandbox's processes are killed one by one when it ends, which takes longer",
+        Need::LoopDevices | Need::Mke2fs | Need::Ext4 => "no session can have a disk",
+        Need::Seccomp => "sandboxes could make every system call, so none is started",
+        Need::Ids => "sandboxes have no ids of their own on this host",
+        Need::HostImage => "nothing can be started until the Debian image is fetched",
+        Need::Mirror => "there is only the image borrowed from this host, and no Debian image",
+        Need::DataDirectory => "images and sessions cannot be kept, or programs in a sandbox do not run as they should",
+        Need::Disk => "the Debian image cannot be made, or sessions run out of room",
+        Need::Memory => "few sessions can run at once",
+        Need::Port => "nobody can reach the lessons",
     }
 }
 
-fn why(cause: &Cause) -> String {
+fn found(cause: &Cause) -> String {
     match cause {
-        Cause::Setting { name, is, .. } => format!("{name} is {is}"),
-        Cause::Confined => "a security module forbids it to this program".into(),
-        Cause::NotRoot => "only root may".into(),
-        Cause::Kernel => "this kernel does not have it".into(),
-        Cause::DependsOn(need) => format!("could not be tried without: {}", name(*need)),
-        Cause::NotFound(path) => format!("{} is not there", path.display()),
-        Cause::Absent => "not offered here".into(),
-        Cause::FileSystem { path, kind } => format!("{} is on {kind}, which cannot", path.display()),
-        Cause::BusyGroup(path) => format!("{} holds processes of its own", path.display()),
-        Cause::SharedIds(whose) => format!("some belong to {whose}"),
-        Cause::FewIds => "this is a user namespace with fewer ids itself".into(),
-        Cause::Little { has, wanted } => format!("{} MB of {} MB wanted", has / 1_000_000, wanted / 1_000_000),
-        Cause::Taken => "somebody listens there already".into(),
-        Cause::NotOurs => "this machine has no such address".into(),
+        Cause::Setting { name, is, .. } => format!("forbidden: {name} is {is}"),
+        Cause::Confined => {
+            "forbidden to this program by a security module, such as AppArmor, or by an outer container".into()
+        }
+        Cause::NotRoot => "this is not run as root".into(),
+        Cause::Kernel => "this kernel does not know it".into(),
+        Cause::DependsOn(need) => format!("cannot be tried without: {}", name(*need)),
+        Cause::NotFound(path) => format!("there is no {}", path.display()),
+        Cause::Absent => "there is none".into(),
+        Cause::FileSystem { path, kind } => format!("{kind} at {} cannot do it", path.display()),
+        Cause::MountedWith { path, option } => {
+            format!("the file system at {} is mounted with {option}", path.display())
+        }
+        Cause::SharedIds(who) => format!("somebody else has some of them: {who}"),
+        Cause::FewIds => "the user namespace that this runs in does not have them".into(),
+        Cause::Little { has, wanted } => format!("{} free, of {} wanted", size(*has), size(*wanted)),
+        Cause::Taken(listen) => format!("somebody listens on {listen} already"),
+        Cause::NotOurs(listen) => format!("{} is no address of this machine", listen.ip()),
         Cause::Other(words) => words.clone(),
     }
 }
 
-/// What to do.
 fn remedy(need: Need, cause: &Cause) -> String {
     match (need, cause) {
-        (_, Cause::Setting { name, wanted, .. }) => format!("sysctl -w {name}={wanted}"),
-        (_, Cause::Confined) => "run it outside that profile (aa-status shows it), or allow userns in it".into(),
         (_, Cause::NotRoot) => "run it with sudo".into(),
-        (_, Cause::DependsOn(need)) => format!("see {}", name(*need)),
-        (Need::Namespace(_), Cause::Kernel) => "use Linux 6.1 or newer with this namespace built in".into(),
-        (Need::Mke2fs, _) => "apt-get install e2fsprogs".into(),
-        (Need::Bash, _) => "apt-get install bash".into(),
-        (Need::LoopDevices, _) => {
-            "modprobe loop; in a container, give it /dev/loop-control and the loop devices".into()
+        (_, Cause::Setting { name, wanted, .. }) => {
+            format!("sysctl -w {name}={wanted}; to keep it, the line {name}={wanted} in /etc/sysctl.d/60-quayside.conf")
         }
-        (Need::Ext4, _) => "modprobe ext4".into(),
-        (Need::Overlay, _) => "modprobe overlay, on Linux 5.11 or newer".into(),
-        (Need::Veth, _) => "modprobe veth".into(),
-        (Need::IdMaps, _) => "put the data directory on ext4, xfs or btrfs: --data DIR".into(),
+        (_, Cause::Confined) => {
+            "aa-status shows which profile confines it; allow userns and mount there; in a container, run it privileged"
+                .into()
+        }
         (Need::Cgroups, Cause::Absent) => "mount -t cgroup2 cgroup2 /sys/fs/cgroup".into(),
-        (Need::Cgroups, _) => "in a container, let it have its own writable cgroups".into(),
-        (Need::Controller(name), _) => {
-            format!("boot with cgroup_enable={name}, or enable it in cgroup.subtree_control above")
+        (Need::Cgroups, _) => {
+            "run it at the root of the cgroups, or in a group delegated to it (Delegate=yes in its systemd unit)".into()
         }
-        (Need::CgroupKill, _) => "use Linux 5.14 or newer with cgroup v2 mounted".into(),
-        (Need::Ids, Cause::SharedIds(_)) => "move those ranges in /etc/subuid and /etc/subgid".into(),
-        (Need::Ids, _) => "run it outside of that user namespace".into(),
-        (Need::Mirror, _) => "name one: --debian-mirror URL".into(),
-        (Need::DataDirectory, _) => "name another: --data DIR".into(),
-        (Need::Disk, _) => "free some room, or name another directory: --data DIR".into(),
-        (Need::Memory, _) => "lower --sessions-max, or use a larger machine".into(),
-        (Need::Port, Cause::NotOurs) => "ip address shows this machine's; name one: --listen ADDR".into(),
-        (Need::Port, _) => "ss -ltnp shows who; end that, or name another: --listen ADDR".into(),
-        (Need::Clone3 | Need::Seccomp, _) => "use Linux 6.1 or newer".into(),
-        (Need::Root | Need::Namespace(_), _) => "see the kernel's log: dmesg".into(),
+        (Need::Controller("memory"), _) => "start the kernel with cgroup_enable=memory".into(),
+        (Need::Controller(controller), _) => {
+            format!("a kernel with the {controller} controller; in a systemd unit, Delegate=yes")
+        }
+        (Need::CgroupKill, _) => "Linux 5.14 or newer with a cgroup v2 tree mounted".into(),
+        (Need::Namespace(which), _) => {
+            format!("Linux 5.12 or newer, built with {}", kernel_option(which.word()))
+        }
+        (Need::Overlay, _) => "Linux 5.11 or newer, and modprobe overlay".into(),
+        (_, Cause::FileSystem { .. }) => {
+            "keep the data on ext4, xfs or btrfs and Linux 5.12 or newer: name such a directory by --data".into()
+        }
+        (Need::LoopDevices, _) => "modprobe loop; in a container, give it /dev/loop-control and /dev/loop*".into(),
+        (Need::Mke2fs, _) => "apt-get install e2fsprogs".into(),
+        (Need::Ext4, _) => "modprobe ext4".into(),
+        (Need::Seccomp, _) => "a kernel built with CONFIG_SECCOMP_FILTER".into(),
+        (Need::Veth, _) => "modprobe veth".into(),
+        (Need::Ids, Cause::FewIds) => "run it outside of that namespace, or as the host's root".into(),
+        (Need::Ids, _) => "give those names other ids, in those files".into(),
+        (Need::HostImage, _) => "apt-get install bash".into(),
+        (Need::Mirror, _) => "name one by --debian-mirror (its address ends in /debian), or in apt's sources".into(),
+        (Need::DataDirectory, Cause::MountedWith { path, option }) => {
+            let opposite = match *option {
+                "ro" => "rw".to_owned(),
+                option => option.trim_start_matches("no").to_owned(),
+            };
+            format!("mount -o remount,{opposite} {}, or name another directory by --data", path.display())
+        }
+        (Need::DataDirectory, _) => "name another directory by --data".into(),
+        (Need::Disk, _) => "make room, or name a directory on a larger disk by --data".into(),
+        (Need::Memory, _) => "end what else uses memory".into(),
+        (Need::Port, Cause::NotOurs(_)) => "ip address shows this machine's; name one by --listen".into(),
+        (Need::Port, Cause::Taken(_)) => {
+            "end what listens there (ss -ltnp shows it), or name another address by --listen".into()
+        }
+        (Need::Port, _) => "name another address by --listen".into(),
+        (Need::Root, _) => "run it with sudo".into(),
+        (Need::Clone3 | Need::IdMaps, _) => {
+            "Linux 5.12 or newer; in a container, a seccomp profile that allows it".into()
+        }
+    }
+}
+
+/// What the namespace is called where kernels are built.
+fn kernel_option(namespace: &str) -> &'static str {
+    match namespace {
+        "user" => "CONFIG_USER_NS",
+        "pid" => "CONFIG_PID_NS",
+        "network" => "CONFIG_NET_NS",
+        "uts" => "CONFIG_UTS_NS",
+        "ipc" => "CONFIG_IPC_NS",
+        "time" => "CONFIG_TIME_NS",
+        "cgroup" => "CONFIG_CGROUPS",
+        _ => "CONFIG_NAMESPACES",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use quayside_runtime::host::Namespace;
+    use quayside_runtime::host::finding::Namespace;
 
-    fn findings() -> Vec<Finding> {
-        let setting = Cause::Setting { name: "user.max_user_namespaces", is: "used up".into(), wanted: "65536" };
+    use super::*;
+
+    fn finding(need: Need, state: State) -> Finding {
+        Finding::new(need, state)
+    }
+
+    fn some_findings() -> Vec<Finding> {
+        let listen: SocketAddr = "127.0.0.1:8080".parse().expect("an address");
+        let setting = |name, is: &str, wanted| Cause::Setting { name, is: is.into(), wanted };
         vec![
-            Finding::new(Need::Root, State::Present(String::new())),
-            Finding::new(Need::Namespace(Namespace::User), State::Missing(setting)),
-            Finding::new(Need::Controller("pids"), State::Weak(Cause::Absent)),
-            Finding::new(Need::Port, State::Missing(Cause::Taken)),
+            finding(Need::Root, State::Present(String::new())),
+            finding(Need::Cgroups, State::Present("v2; sandboxes' groups go below the root".into())),
+            finding(Need::Controller("memory"), State::Weak(Cause::Absent)),
+            finding(Need::CgroupKill, State::Weak(Cause::Kernel)),
+            finding(
+                Need::Namespace(Namespace::User),
+                State::Missing(setting("user.max_user_namespaces", "used up", "65536")),
+            ),
+            finding(
+                Need::Namespace(Namespace::Pid),
+                State::Missing(Cause::DependsOn(Need::Namespace(Namespace::User))),
+            ),
+            finding(Need::Mke2fs, State::Missing(Cause::NotFound("mke2fs".into()))),
+            finding(
+                Need::IdMaps,
+                State::Missing(Cause::FileSystem { path: "/var/lib".into(), kind: "overlay".into() }),
+            ),
+            finding(Need::DataDirectory, State::Weak(Cause::MountedWith { path: "/srv".into(), option: "nosuid" })),
+            finding(Need::Disk, State::Weak(Cause::Little { has: 700 << 20, wanted: 2 << 30 })),
+            finding(Need::Mirror, State::Weak(Cause::Absent)),
+            finding(Need::Port, State::Missing(Cause::Taken(listen))),
         ]
     }
 
     #[test]
-    fn each_finding_is_a_line_with_what_is_weaker_and_the_remedy() {
-        insta::assert_snapshot!(text(&findings()));
+    fn a_report_has_one_line_a_need_and_each_says_what_to_do() {
+        let report = Report::new(&some_findings());
+        assert!(!report.can_serve);
+        insta::assert_snapshot!(report.text());
     }
 
     #[test]
-    fn serve_refuses_with_the_same_words() {
-        let refusal = refusal(&findings());
-        assert_eq!(refusal.lines().count(), 2);
-        assert!(refusal.lines().all(|line| text(&findings()).contains(line)));
+    fn a_report_is_the_same_as_json() {
+        let json = serde_json::to_string_pretty(&Report::new(&some_findings()[..3])).expect("plain data serialises");
+        insta::assert_snapshot!(json);
     }
 
     #[test]
-    fn what_is_only_weak_does_not_stop_a_service() {
-        let weak = Finding::new(Need::Mirror, State::Weak(Cause::Absent));
-        assert!(can_serve(&[weak]));
-        assert!(!can_serve(&findings()));
+    fn a_refusal_has_what_is_to_be_mended_as_the_report_has_it() {
+        let report = Report::new(&some_findings());
+        let refusal = report.refusal().expect("something is missing");
+        let text = report.text();
+        assert_eq!(refusal.lines().count(), 1 + 4, "without what could not be tried: {refusal}");
+        assert!(refusal.lines().skip(1).all(|line| line.starts_with("missing") && text.contains(line)), "{refusal}");
+    }
+
+    #[test]
+    fn weaknesses_alone_do_not_refuse() {
+        let weak = some_findings().into_iter().filter(|finding| !finding.is_missing());
+        let report = Report::new(&weak.collect::<Vec<_>>());
+        assert!(report.can_serve);
+        assert_eq!(report.refusal(), None);
+        assert!(report.text().ends_with("this host can serve; 5 weak\n"), "{}", report.text());
     }
 }

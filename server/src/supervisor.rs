@@ -80,7 +80,7 @@ pub struct Lock {
 
 impl Lock {
     fn take(data: &DataDir) -> anyhow::Result<Self> {
-        let path = lock_path(data);
+        let path = lock_path(data.root());
         let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(&path);
         let file = file.with_context(|| format!("cannot open {}", path.display()))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -102,13 +102,13 @@ impl Lock {
     }
 }
 
-fn lock_path(data: &DataDir) -> PathBuf {
-    data.root().join("lock")
+fn lock_path(root: &Path) -> PathBuf {
+    root.join("lock")
 }
 
-/// The pid of the supervisor that serves from `data`, if one does.
-pub fn running(data: &DataDir) -> io::Result<Option<Pid>> {
-    let mut file = match File::open(lock_path(data)) {
+/// The pid of the supervisor that serves from the data directory at `root`, if one does.
+pub fn running(root: &Path) -> io::Result<Option<Pid>> {
+    let mut file = match File::open(lock_path(root)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

@@ -1,5 +1,6 @@
 //! Findings as plain data, and the pure part: which cause an error number stands for.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// One of the eight namespaces (namespaces(7)).
@@ -52,10 +53,11 @@ impl Namespace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Root,
+    Ids,
     /// clone3(2) and a pidfd.
     Clone3,
     Namespace(Namespace),
-    /// Any hierarchy, and room to make groups in it.
+    /// Any hierarchy, and the right to make groups in it.
     Cgroups,
     /// `memory`, `pids`, `cpu`.
     Controller(&'static str),
@@ -67,8 +69,8 @@ pub enum Need {
     Ext4,
     Seccomp,
     Veth,
-    Ids,
-    Bash,
+    /// The image borrowed from the host's own commands.
+    HostImage,
     Mirror,
     DataDirectory,
     Disk,
@@ -86,7 +88,7 @@ pub enum Cause {
     Setting { name: &'static str, is: String, wanted: &'static str },
     /// A profile of AppArmor's, or another security module, forbids it to this program.
     Confined,
-    /// Only root may; everything that depends on it is unknown.
+    /// Only root may.
     NotRoot,
     /// The kernel does not know it: too old, or built without it.
     Kernel,
@@ -96,10 +98,10 @@ pub enum Cause {
     NotFound(PathBuf),
     /// Nothing of the kind is mounted or offered.
     Absent,
-    /// On the file system that the data directory is on.
+    /// The file system at `path` cannot do it.
     FileSystem { path: PathBuf, kind: String },
-    /// The group that ours would be made in holds processes, so it cannot have controllers for them.
-    BusyGroup(PathBuf),
+    /// The mount that it is on has this option.
+    MountedWith { path: PathBuf, option: &'static str },
     /// Somebody else has some of the ids.
     SharedIds(String),
     /// Not all ids exist in the user namespace that we are in ourselves.
@@ -107,9 +109,9 @@ pub enum Cause {
     /// Less than wanted: bytes.
     Little { has: u64, wanted: u64 },
     /// The address is taken by somebody who listens already.
-    Taken,
+    Taken(SocketAddr),
     /// Not an address of this machine.
-    NotOurs,
+    NotOurs(SocketAddr),
     /// Whatever else: the system's own words.
     Other(String),
 }

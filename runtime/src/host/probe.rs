@@ -1,114 +1,152 @@
-//! Trying, one need after another. The caller has one thread, and is root for most of it.
+//! Every need, tried or read, in the order in which it is reported.
 
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use rustix::mount::MountAttrFlags;
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::finding::{
     CONTROLLERS, Cause, Finding, Namespace, Need, Settings, State, accounts_within, cause_of_namespace, map_covers,
     overlapping_ranges,
 };
+use super::trial::{Failure, Stage, attempt};
 use crate::cgroup::layout::Layout;
 use crate::cgroup::parent::Parent;
-use crate::image::debian;
+use crate::image::{self, Sources};
 use crate::launch::child::restrict;
 use crate::launch::lease::{Ids, RANGE, SLOTS_MAX, WEB_ID};
 use crate::launch::plan::staging_directory;
 use crate::network::netlink::Netlink;
+use crate::rootfs::disk;
 use crate::sys;
-use crate::sys::process::{CLONE_NEWTIME, Fork, ForkOptions, exit_now, fork};
+use crate::sys::process::CLONE_NEWTIME;
 
-/// Room for the images and a few sessions; below it nothing starts.
-const DISK_MIN_BYTES: u64 = 300 * 1024 * 1024;
-/// Room for a class's disks as they fill.
-const DISK_WANTED_BYTES: u64 = 2 * 1024 * 1024 * 1024;
-/// A handful of learners at the default limits.
-const MEMORY_WANTED_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// The Debian image, its archives while it is made, and a few sessions.
+const DISK_WANTED_BYTES: u64 = 2 << 30;
+/// The image borrowed from the host, and a session or two.
+const DISK_NEEDED_BYTES: u64 = 300 << 20;
+/// One sandbox at its limit.
+const MEMORY_WANTED_BYTES: u64 = 1 << 30;
+/// The smallest disk that a sandbox may have is enough to try one.
+const TRIAL_DISK_BYTES: u64 = 64 << 20;
 
-/// What the service is to be started with.
+/// Where a service would be.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    pub data: PathBuf,
-    /// `None`: something of ours listens already.
+pub struct Place<'a> {
+    /// Need not be there yet.
+    pub data: &'a Path,
+    /// `None`: a service holds it already.
     pub listen: Option<SocketAddr>,
-    /// As named by the operator; without it, the host's apt knows one.
-    pub debian_mirror: Option<String>,
+    pub debian_mirror: Option<&'a str>,
 }
 
-/// Every need, in the order in which one stands on another.
-pub fn examine(asked: &Asked) -> Vec<Finding> {
-    let layout = Layout::of_host().unwrap_or(Layout { v1: Vec::new(), v2: None });
-    let parent = Parent::of_host(&layout);
-    let mut findings = vec![root(), Finding::new(Need::Clone3, tried(in_child(|| Ok(()))))];
-    let is_root = !findings[0].is_missing();
-    findings.extend(Namespace::ALL.map(namespace));
-    findings.push(cgroups(&layout, &parent, is_root));
-    findings.extend(CONTROLLERS.map(|name| controller(&layout, &parent, name)));
-    findings.push(cgroup_kill(&layout, &parent));
-    findings.push(Finding::new(Need::Overlay, tried(in_child(overlay))));
-    findings.push(Finding::new(
-        Need::Seccomp,
-        tried(in_child(|| Ok(unshare(CloneFlags::CLONE_NEWUSER)?).and_then(|()| restrict()))),
-    ));
-    findings.push(Finding::new(Need::Veth, tried(in_child(veth))));
-    let data = data_directory(&asked.data);
-    let usable = !data.is_missing();
-    findings.push(data);
-    for (need, probe) in
-        [(Need::Disk, disk as fn(&Path) -> State), (Need::IdMaps, id_maps), (Need::LoopDevices, loop_device)]
-    {
-        let depends = if is_root { Need::DataDirectory } else { Need::Root };
-        let state = if usable && is_root { probe(&asked.data) } else { State::Missing(Cause::DependsOn(depends)) };
-        findings.push(Finding::new(need, state));
+/// Looks at everything that a service at `place` would need. Changes nothing that lasts; the caller has one
+/// thread.
+pub fn examine(place: &Place) -> Vec<Finding> {
+    let is_root = nix::unistd::geteuid().is_root();
+    let root = if is_root { State::Present(String::new()) } else { State::Missing(Cause::NotRoot) };
+    let ids = ids();
+    // Without these two there is no child to try anything in.
+    let blocked = match (&root, &ids) {
+        (State::Missing(_), _) => Some(Need::Root),
+        (_, State::Missing(_)) => Some(Need::Ids),
+        _ => None,
+    };
+    let tried = |state: &dyn Fn() -> State| match blocked {
+        Some(need) => State::Missing(Cause::DependsOn(need)),
+        None => state(),
+    };
+    let mut findings = Vec::new();
+    let mut add = |need, state| findings.push(Finding::new(need, state));
+    add(Need::Root, root);
+    add(Need::Ids, ids);
+    add(Need::Clone3, tried(&clone3));
+    for which in Namespace::ALL {
+        add(Need::Namespace(which), tried(&|| namespace(which)));
     }
-    findings.push(Finding::new(Need::Ext4, tried(in_child(ext4))));
-    findings.push(program(Need::Mke2fs, "mke2fs", State::Missing));
-    findings.push(program(Need::Bash, "bash", State::Weak));
-    findings.push(Finding::new(Need::Ids, ids()));
-    findings.push(mirror(asked));
-    findings.push(Finding::new(Need::Memory, memory()));
-    findings.extend(asked.listen.map(port));
+    for (need, state) in cgroups(is_root) {
+        add(need, state);
+    }
+    add(Need::Overlay, tried(&overlay));
+    add(Need::IdMaps, tried(&|| id_maps(place.data)));
+    let loops = tried(&loop_devices);
+    let mke2fs = mke2fs();
+    let ext4 = match (&loops, &mke2fs) {
+        (State::Missing(_), _) => State::Missing(Cause::DependsOn(Need::LoopDevices)),
+        (_, State::Missing(_)) => State::Missing(Cause::DependsOn(Need::Mke2fs)),
+        _ => tried(&ext4),
+    };
+    add(Need::LoopDevices, loops);
+    add(Need::Mke2fs, mke2fs);
+    add(Need::Ext4, ext4);
+    add(Need::Seccomp, tried(&seccomp));
+    add(Need::Veth, tried(&veth));
+    let mirror = mirror(place.debian_mirror);
+    add(Need::HostImage, borrowed_image(matches!(mirror, State::Present(_))));
+    add(Need::Mirror, mirror);
+    add(Need::DataDirectory, data_directory(place.data));
+    add(Need::Disk, room(place.data));
+    add(Need::Memory, memory());
+    if let Some(listen) = place.listen {
+        add(Need::Port, port(listen));
+    }
     findings
 }
 
-fn root() -> Finding {
-    let is_root = nix::unistd::geteuid().is_root();
-    let state = if is_root { State::Present(String::new()) } else { State::Missing(Cause::NotRoot) };
-    Finding::new(Need::Root, state)
-}
-
-fn tried(result: Result<(), Option<i32>>) -> State {
+/// What a failed attempt says about `need`; `own` is asked where the attempt came as far as what it was for.
+fn state_of(result: Result<(), Failure>, own: impl FnOnce(Failure) -> Cause) -> State {
     match result {
         Ok(()) => State::Present(String::new()),
-        Err(Some(libc::EINVAL | libc::ENOSYS | libc::ENODEV | libc::EOPNOTSUPP)) => State::Missing(Cause::Kernel),
-        Err(Some(libc::EPERM | libc::EACCES)) if !nix::unistd::geteuid().is_root() => State::Missing(Cause::NotRoot),
-        Err(Some(libc::EPERM | libc::EACCES)) => State::Missing(Cause::Confined),
-        Err(Some(errno)) => State::Missing(Cause::Other(io::Error::from_raw_os_error(errno).to_string())),
-        Err(None) => State::Missing(Cause::Other("the attempt ended without an answer".into())),
+        Err(Failure { at: Stage::Fork, .. }) => State::Missing(Cause::DependsOn(Need::Clone3)),
+        Err(Failure { at: Stage::UserNamespace, .. }) => {
+            State::Missing(Cause::DependsOn(Need::Namespace(Namespace::User)))
+        }
+        Err(failure) => State::Missing(own(failure)),
     }
 }
 
-/// Runs `attempt` in a child, which takes all it made with it; its error number is the child's exit code.
-fn in_child(attempt: impl FnOnce() -> io::Result<()>) -> Result<(), Option<i32>> {
-    let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    match fork(ForkOptions::default()).map_err(|error| Some(errno(error)))? {
-        Fork::Child => exit_now(attempt().map_or_else(errno, |()| 0)),
-        Fork::Parent(child) => match nix::sys::wait::waitpid(child.pid, None) {
-            Ok(nix::sys::wait::WaitStatus::Exited(_, 0)) => Ok(()),
-            Ok(nix::sys::wait::WaitStatus::Exited(_, errno)) => Err(Some(errno)),
-            _ => Err(None),
-        },
+fn nothing(_: BorrowedFd) -> io::Result<()> {
+    Ok(())
+}
+
+/// ENOSYS, EINVAL, ENODEV and EOPNOTSUPP are how a kernel says that it does not know something.
+fn cause_of(failure: Failure) -> Cause {
+    match failure.errno {
+        Some(libc::ENOSYS | libc::EINVAL | libc::ENODEV | libc::EOPNOTSUPP) => Cause::Kernel,
+        Some(errno) => Cause::Other(io::Error::from_raw_os_error(errno).to_string()),
+        None => Cause::Other("the attempt gave no answer in time".into()),
     }
 }
 
-fn namespace(which: Namespace) -> Finding {
+// ---- namespaces ----
+
+fn clone3() -> State {
+    match attempt(nothing, || Ok(())) {
+        Err(failure @ Failure { at: Stage::Fork, .. }) => State::Missing(cause_of(failure)),
+        _ => State::Present(String::new()),
+    }
+}
+
+fn namespace(which: Namespace) -> State {
+    let cause = |failure: Failure| cause_of_namespace(which, failure.errno, &settings());
+    match attempt(nothing, || make(which)) {
+        Err(failure @ Failure { at: Stage::UserNamespace, .. }) if which == Namespace::User => {
+            State::Missing(cause(failure))
+        }
+        result => state_of(result, cause),
+    }
+}
+
+/// As root of a user namespace: what a launch does with the namespace `which`.
+fn make(which: Namespace) -> io::Result<()> {
     let flag = match which {
-        Namespace::User => CloneFlags::empty(),
+        Namespace::User => return Ok(()),
         Namespace::Pid => CloneFlags::CLONE_NEWPID,
         Namespace::Mount => CloneFlags::CLONE_NEWNS,
         Namespace::Network => CloneFlags::CLONE_NEWNET,
@@ -117,197 +155,140 @@ fn namespace(which: Namespace) -> Finding {
         Namespace::Time => CloneFlags::from_bits_retain(CLONE_NEWTIME),
         Namespace::Cgroup => CloneFlags::CLONE_NEWCGROUP,
     };
-    let result = in_child(|| {
-        unshare(CloneFlags::CLONE_NEWUSER)?;
-        Ok(unshare(flag)?)
-    });
-    let setting =
-        |file: &str| fs::read_to_string(Path::new("/proc/sys/kernel").join(file)).ok().map(|text| text.trim().into());
-    let settings = Settings {
-        unprivileged_userns_clone: setting("unprivileged_userns_clone"),
-        apparmor_restrict_unprivileged_userns: setting("apparmor_restrict_unprivileged_userns"),
-    };
-    let state = match result {
-        Ok(()) => State::Present(String::new()),
-        Err(errno) => State::Missing(cause_of_namespace(which, errno, &settings)),
-    };
-    Finding::new(Need::Namespace(which), state)
+    unshare(flag)?;
+    match which {
+        Namespace::Time => fs::write("/proc/self/timens_offsets", "monotonic -1 0\nboottime -1 0\n"),
+        Namespace::Uts => Ok(nix::unistd::sethostname("doctor")?),
+        _ => Ok(()),
+    }
 }
 
-/// Makes a group where sandboxes' groups would be, in every hierarchy, and removes it.
-fn cgroups(layout: &Layout, parent: &Parent, is_root: bool) -> Finding {
-    let word = layout.word();
-    let mounts = layout.v1.iter().map(|v1| &v1.mount).chain(layout.v2.iter().map(|v2| &v2.mount));
-    let tops = mounts.map(|mount| mount.join(&parent.path));
-    let attempt = |top: PathBuf| {
-        let group = top.join(format!("quayside-doctor-{}", std::process::id()));
-        fs::create_dir(&group).and_then(|()| fs::remove_dir(&group))
+fn settings() -> Settings {
+    let read = |name: &str| {
+        let text = fs::read_to_string(Path::new("/proc/sys/kernel").join(name));
+        text.ok().map(|text| text.trim().to_owned())
     };
-    let state = match tops.map(attempt).collect::<io::Result<Vec<()>>>() {
-        _ if word == "none" => State::Missing(Cause::Absent),
-        Ok(_) => State::Present(word.into()),
-        Err(_) if !is_root => State::Missing(Cause::NotRoot),
+    Settings {
+        unprivileged_userns_clone: read("unprivileged_userns_clone"),
+        apparmor_restrict_unprivileged_userns: read("apparmor_restrict_unprivileged_userns"),
+    }
+}
+
+// ---- cgroups ----
+
+fn cgroups(is_root: bool) -> Vec<(Need, State)> {
+    let layout = Layout::of_host().unwrap_or(Layout { v1: Vec::new(), v2: None });
+    if layout.word() == "none" {
+        return vec![(Need::Cgroups, State::Missing(Cause::Absent))];
+    }
+    let parent = Parent::of_host(&layout);
+    let mut tops: Vec<PathBuf> = layout.v1.iter().map(|v1| v1.mount.join(&parent.path)).collect();
+    let v2 = layout.v2.as_ref().map(|v2| v2.mount.join(&parent.path));
+    tops.extend(v2.clone());
+    let place = match parent.path.to_str() {
+        Some("") => "sandboxes' groups go below the root".to_owned(),
+        _ => format!("sandboxes' groups go below {}", parent.path.display()),
+    };
+    let not_root = || State::Missing(Cause::DependsOn(Need::Root));
+    let can_make = tops.iter().try_for_each(|top| TrialGroup::make(top).map(drop));
+    let groups = match can_make {
+        _ if !is_root => not_root(),
+        Ok(()) => State::Present(format!("{}; {place}", layout.word())),
         Err(error) => State::Missing(Cause::Other(error.to_string())),
     };
-    Finding::new(Need::Cgroups, state)
-}
-
-fn controller(layout: &Layout, parent: &Parent, name: &'static str) -> Finding {
-    let state = match layout.v1_of(name) {
-        Some(_) => State::Present("v1".into()),
-        None if layout.v2_has(name) && parent.has(name) => State::Present("v2".into()),
-        None => State::Weak(Cause::Absent),
+    let mut found = vec![(Need::Cgroups, groups)];
+    for name in CONTROLLERS {
+        let state = match layout.v1_of(name) {
+            Some(_) => State::Present("on v1".into()),
+            None if parent.has(name) => State::Present("on v2".into()),
+            None => State::Weak(Cause::Absent),
+        };
+        found.push((Need::Controller(name), state));
+    }
+    let has_kill = v2.is_some_and(|v2| TrialGroup::make(&v2).is_ok_and(|group| group.0.join("cgroup.kill").exists()));
+    let kill = match has_kill {
+        _ if !is_root => not_root(),
+        true => State::Present(String::new()),
+        false => State::Weak(Cause::Kernel),
     };
-    Finding::new(Need::Controller(name), state)
+    found.push((Need::CgroupKill, kill));
+    found
 }
 
-/// cgroup.kill is in every group of v2 but the root (cgroups(7), since Linux 5.14).
-fn cgroup_kill(layout: &Layout, parent: &Parent) -> Finding {
-    let has_kill = |top: &Path| {
-        let group = top.join(format!("quayside-doctor-{}", std::process::id()));
-        let made = fs::create_dir(&group).is_ok();
-        let has = group.join("cgroup.kill").exists();
-        if made {
-            let _ = fs::remove_dir(&group);
+/// An empty group, gone when this is dropped.
+struct TrialGroup(PathBuf);
+
+impl TrialGroup {
+    fn make(parent: &Path) -> io::Result<Self> {
+        let path = parent.join(format!("quayside-doctor-{}", std::process::id()));
+        let words = |error| io::Error::other(format!("cannot make the group {}: {error}", path.display()));
+        fs::create_dir(&path).map_err(words)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TrialGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+// ---- file systems ----
+
+fn overlay() -> State {
+    let staging = staging_directory();
+    let inside = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+        mount(Some("doctor"), &staging, Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
+        for name in ["lower", "upper", "work", "root"] {
+            fs::create_dir(staging.join(name))?;
         }
-        has
+        let at = |name: &str| staging.join(name).display().to_string();
+        let options = format!("lowerdir={},upperdir={},workdir={},userxattr", at("lower"), at("upper"), at("work"));
+        mount(Some("overlay"), &staging.join("root"), Some("overlay"), MsFlags::empty(), Some(options.as_str()))?;
+        fs::write(staging.join("root/file"), "")
     };
-    let has = layout.v2.as_ref().is_some_and(|v2| has_kill(&v2.mount.join(&parent.path)));
-    let state = if has { State::Present(String::new()) } else { State::Weak(Cause::Absent) };
-    Finding::new(Need::CgroupKill, state)
+    state_of(attempt(nothing, inside), cause_of)
 }
 
-/// Root of a user namespace of one id, with mounts of its own.
-fn become_root_of_own() -> io::Result<()> {
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
-}
-
-fn overlay() -> io::Result<()> {
-    become_root_of_own()?;
-    let room = staging_directory();
-    let tmpfs = sys::mount::make("tmpfs", &[], MountAttrFlags::empty())?;
-    sys::mount::attach(tmpfs.as_fd(), &room)?;
-    for part in ["lower", "upper", "work", "root"] {
-        fs::create_dir(room.join(part))?;
-    }
-    let part = |name: &str| room.join(name).display().to_string();
-    let options = format!("lowerdir={},upperdir={},workdir={},userxattr", part("lower"), part("upper"), part("work"));
-    let flags = nix::mount::MsFlags::empty();
-    Ok(nix::mount::mount(Some("overlay"), &room.join("root"), Some("overlay"), flags, Some(options.as_str()))?)
-}
-
-fn veth() -> io::Result<()> {
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
-    let own = fs::File::open("/proc/self/ns/net")?;
-    Netlink::open()?.add_veth("eth0", "eth1", own.as_fd())
-}
-
-/// The kernel refuses a source that is not given only once it has found the file system.
-fn ext4() -> io::Result<()> {
-    rustix::mount::fsopen("ext4", rustix::mount::FsOpenFlags::FSOPEN_CLOEXEC)?;
-    Ok(())
-}
-
-fn data_directory(data: &Path) -> Finding {
-    let attempt = || -> io::Result<()> {
-        fs::create_dir_all(data)?;
-        let file = data.join(format!(".doctor-{}", std::process::id()));
-        fs::write(&file, "")?;
-        fs::remove_file(&file)
-    };
-    let state = match attempt() {
-        Ok(()) => State::Present(data.display().to_string()),
-        Err(error) => State::Missing(Cause::Other(format!("{}: {error}", data.display()))),
-    };
-    Finding::new(Need::DataDirectory, state)
-}
-
-fn disk(data: &Path) -> State {
-    let free = match nix::sys::statvfs::statvfs(data) {
-        Ok(room) => room.blocks_available() * room.fragment_size(),
-        Err(error) => return State::Missing(Cause::Other(error.to_string())),
-    };
-    match free {
-        has if has < DISK_MIN_BYTES => State::Missing(Cause::Little { has, wanted: DISK_WANTED_BYTES }),
-        has if has < DISK_WANTED_BYTES => State::Weak(Cause::Little { has, wanted: DISK_WANTED_BYTES }),
-        has => State::Present(format!("{} GB free", has / 1_000_000_000)),
-    }
-}
-
-/// On the very file system that the images are on: not all can (mount_setattr(2)).
+/// On the file system that the layers of images are on.
 fn id_maps(data: &Path) -> State {
-    let attempt = || -> io::Result<()> {
-        let namespace = mapped_user_namespace()?;
-        let tree = sys::mount::clone_tree(data)?;
-        sys::mount::idmap(tree.as_fd(), namespace.as_fd(), 0)
+    let path = existing(data);
+    let outside = |namespace: BorrowedFd| {
+        let tree = sys::mount::clone_tree(&path)?;
+        sys::mount::idmap(tree.as_fd(), namespace, sys::mount::MOUNT_ATTR_RDONLY)
     };
-    match attempt() {
-        Ok(()) => State::Present(String::new()),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-            State::Missing(Cause::FileSystem { path: data.into(), kind: file_system_of(data) })
+    let result = attempt(outside, || Ok(()));
+    state_of(result, |failure| match failure.errno {
+        Some(libc::EINVAL | libc::EPERM) => {
+            Cause::FileSystem { kind: file_system_of(&path).unwrap_or_else(|| "this kind".into()), path: path.clone() }
         }
-        Err(error) => State::Missing(Cause::Other(error.to_string())),
-    }
+        _ => cause_of(failure),
+    })
 }
 
-/// A user namespace that maps one sandbox's range; its child lives just long enough to be mapped.
-fn mapped_user_namespace() -> io::Result<OwnedFd> {
-    let (told_read, told_write) = rustix::pipe::pipe()?;
-    let (end_read, end_write) = rustix::pipe::pipe()?;
-    match fork(ForkOptions::default())? {
-        Fork::Child => {
-            drop((told_read, end_write));
-            let made = unshare(CloneFlags::CLONE_NEWUSER).is_ok();
-            let _ = rustix::io::write(&told_write, &[u8::from(made)]);
-            let _ = rustix::io::read(&end_read, &mut [0]);
-            exit_now(0)
-        }
-        Fork::Parent(child) => {
-            drop((told_write, end_read));
-            let mut made = [0];
-            rustix::io::read(&told_read, &mut made)?;
-            let map = || -> io::Result<OwnedFd> {
-                let proc = PathBuf::from(format!("/proc/{}", child.pid));
-                let map = format!("0 {} {RANGE}\n", Ids::of(0).base);
-                fs::write(proc.join("uid_map"), &map)?;
-                fs::write(proc.join("gid_map"), &map)?;
-                Ok(fs::File::open(proc.join("ns/user"))?.into())
-            };
-            let namespace = map();
-            drop(end_write);
-            let _ = nix::sys::wait::waitpid(child.pid, None);
-            namespace
-        }
-    }
-}
-
-/// The type of the mount that `path` is on, from mountinfo.
-fn file_system_of(path: &Path) -> String {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mount = |line: &str| {
+/// The type of the file system that `path` is on: of the longest mount point above it.
+fn file_system_of(path: &Path) -> Option<String> {
+    let path = fs::canonicalize(path).ok()?;
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = mountinfo.lines().filter_map(|line| {
         let (before, after) = line.split_once(" - ")?;
-        let at = PathBuf::from(before.split(' ').nth(4)?);
-        path.starts_with(&at).then(|| (at, after.split(' ').next().unwrap_or("").to_owned()))
-    };
-    let mounts = mountinfo.lines().filter_map(mount);
-    mounts.max_by_key(|(at, _)| at.components().count()).map_or_else(|| "unknown".into(), |(_, kind)| kind)
+        Some((Path::new(before.split(' ').nth(4)?), after.split(' ').next()?))
+    });
+    // The last of several at the same place is the one on top.
+    let above = mounts.filter(|(point, _)| path.starts_with(point));
+    above.max_by_key(|(point, _)| point.components().count()).map(|(_, kind)| kind.to_owned())
 }
 
-fn loop_device(data: &Path) -> State {
-    let file = data.join(format!(".doctor-disk-{}", std::process::id()));
-    let attempt = || -> io::Result<()> {
-        let disk = fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&file)?;
-        disk.set_len(1024 * 1024)?;
-        sys::loop_device::attach(disk.as_fd(), 4096).map(drop)
+fn loop_devices() -> State {
+    let tried = || -> io::Result<()> {
+        let trial = TrialDirectory::make()?;
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(trial.0.join("file"))?;
+        file.set_len(1 << 20)?;
+        sys::loop_device::attach(file.as_fd(), 4096).map(drop)
     };
-    let result = attempt();
-    let _ = fs::remove_file(&file);
-    match result {
+    match tried() {
         Ok(()) => State::Present(String::new()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             State::Missing(Cause::NotFound("/dev/loop-control".into()))
@@ -316,57 +297,193 @@ fn loop_device(data: &Path) -> State {
     }
 }
 
-fn program(need: Need, name: &str, otherwise: fn(Cause) -> State) -> Finding {
-    let directories = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-    let found = directories.iter().map(|directory| Path::new(directory).join(name)).find(|path| path.exists());
-    let state = match found {
+fn mke2fs() -> State {
+    match disk::mke2fs() {
         Some(path) => State::Present(path.display().to_string()),
-        None => otherwise(Cause::NotFound(name.into())),
+        None => State::Missing(Cause::NotFound("mke2fs".into())),
+    }
+}
+
+/// A session's disk, from the template to the shifted mount.
+fn ext4() -> State {
+    let tried = || -> Result<State, String> {
+        let trial = TrialDirectory::make().map_err(|error| error.to_string())?;
+        let template = disk::template(&trial.0, TRIAL_DISK_BYTES).map_err(|error| error.to_string())?;
+        let mount = disk::mount_detached(&template).map_err(|error| error.to_string())?;
+        let outside = |namespace: BorrowedFd| sys::mount::idmap(mount.as_fd(), namespace, 0);
+        Ok(state_of(attempt(outside, || Ok(())), cause_of))
     };
-    Finding::new(need, state)
+    tried().unwrap_or_else(|why| State::Missing(Cause::Other(why)))
+}
+
+/// A directory for what is tried, gone when this is dropped.
+struct TrialDirectory(PathBuf);
+
+impl TrialDirectory {
+    fn make() -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+        let path = staging_directory().join(format!("quayside-doctor-{:016x}", u64::from_ne_bytes(random)));
+        // Fails where it is there already: nobody's link is followed.
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for TrialDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+// ---- the rest of a launch ----
+
+fn seccomp() -> State {
+    state_of(attempt(nothing, restrict), cause_of)
+}
+
+fn veth() -> State {
+    let inside = || {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        let here = fs::File::open("/proc/self/ns/net")?;
+        Netlink::open()?.add_veth("cable", "eth0", here.as_fd())
+    };
+    state_of(attempt(nothing, inside), cause_of)
 }
 
 fn ids() -> State {
     let ours = (WEB_ID, Ids::of(SLOTS_MAX - 1).base + (RANGE - 1));
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let maps = ["/proc/self/uid_map", "/proc/self/gid_map"];
-    if !maps.iter().all(|map| map_covers(&read(map), ours)) {
+    if !["/proc/self/uid_map", "/proc/self/gid_map"].iter().all(|map| map_covers(&read(map), ours)) {
         return State::Missing(Cause::FewIds);
     }
-    let ranges = ["/etc/subuid", "/etc/subgid"].into_iter().flat_map(|file| overlapping_ranges(&read(file), ours));
-    let accounts = ["/etc/passwd", "/etc/group"].into_iter().flat_map(|file| accounts_within(&read(file), ours));
-    let shared: Vec<String> = ranges.chain(accounts).collect();
-    match shared.is_empty() {
-        true => State::Present(format!("{} to {}", ours.0, ours.1)),
-        false => State::Weak(Cause::SharedIds(shared.join(", "))),
+    let ranges = ["/etc/subuid", "/etc/subgid"].map(|file| (file, overlapping_ranges(&read(file), ours)));
+    let accounts = ["/etc/passwd", "/etc/group"].map(|file| (file, accounts_within(&read(file), ours)));
+    let shared = ranges.into_iter().chain(accounts).filter(|(_, names)| !names.is_empty());
+    let shared: Vec<String> = shared.map(|(file, names)| format!("{} in {file}", names.join(", "))).collect();
+    match shared.as_slice() {
+        [] => State::Present(format!("{} to {}", ours.0, ours.1)),
+        some => State::Weak(Cause::SharedIds(some.join("; "))),
     }
 }
 
-fn mirror(asked: &Asked) -> Finding {
-    let state = match debian::mirrors(asked.debian_mirror.as_deref(), Path::new("/etc/apt")) {
+/// Without what the host lends, the Debian image is the only one.
+fn borrowed_image(has_mirror: bool) -> State {
+    match image::host::decide() {
         Ok(_) => State::Present(String::new()),
-        Err(error) => State::Weak(Cause::Other(error.to_string())),
-    };
-    Finding::new(Need::Mirror, state)
+        Err(error) if has_mirror => State::Weak(Cause::Other(error.to_string())),
+        Err(error) => State::Missing(Cause::Other(error.to_string())),
+    }
+}
+
+fn mirror(setting: Option<&str>) -> State {
+    let sources = Sources { debian_mirror: setting.map(Into::into), ..Sources::default() };
+    match image::debian::mirrors(sources.debian_mirror.as_deref(), &sources.apt) {
+        Ok(mirrors) => State::Present(mirrors.main.first().cloned().unwrap_or_default()),
+        Err(_) => State::Weak(Cause::Absent),
+    }
+}
+
+// ---- room ----
+
+/// `path`, or the nearest directory above it that is there.
+fn existing(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).into()
+}
+
+fn data_directory(data: &Path) -> State {
+    let path = existing(data);
+    if let Err(error) = fs::read_dir(&path) {
+        return State::Missing(Cause::Other(format!("cannot read {}: {error}", path.display())));
+    }
+    let Ok(stat) = statvfs(&path) else { return State::Missing(Cause::NotFound(path)) };
+    let mounted = |flag, name| stat.f_flag.contains(flag).then_some(name);
+    let forbidding = mounted(StatVfsMountFlags::RDONLY, "ro").or(mounted(StatVfsMountFlags::NOEXEC, "noexec"));
+    match (forbidding, mounted(StatVfsMountFlags::NOSUID, "nosuid")) {
+        (Some(option), _) => State::Missing(Cause::MountedWith { path, option }),
+        (None, Some(option)) => State::Weak(Cause::MountedWith { path, option }),
+        (None, None) => State::Present(data.display().to_string()),
+    }
+}
+
+fn room(data: &Path) -> State {
+    let path = existing(data);
+    match statvfs(&path) {
+        Ok(stat) => {
+            let has = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let little = |wanted| Cause::Little { has, wanted };
+            match has {
+                DISK_WANTED_BYTES.. => State::Present(size(has)),
+                DISK_NEEDED_BYTES.. => State::Weak(little(DISK_WANTED_BYTES)),
+                _ => State::Missing(little(DISK_NEEDED_BYTES)),
+            }
+        }
+        Err(error) => State::Missing(Cause::Other(io::Error::from(error).to_string())),
+    }
 }
 
 fn memory() -> State {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib: Option<u64> = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok());
-    match kib.map(|kib| kib * 1024) {
+    let has = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_memory(&text));
+    match has {
         Some(has) if has < MEMORY_WANTED_BYTES => State::Weak(Cause::Little { has, wanted: MEMORY_WANTED_BYTES }),
-        Some(has) => State::Present(format!("{} GB", has / 1_000_000_000)),
-        None => State::Weak(Cause::NotFound("/proc/meminfo".into())),
+        Some(has) => State::Present(size(has)),
+        None => State::Weak(Cause::Other("/proc/meminfo does not say".into())),
     }
 }
 
-fn port(address: SocketAddr) -> Finding {
-    let state = match TcpListener::bind(address) {
-        Ok(_) => State::Present(address.to_string()),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => State::Missing(Cause::Taken),
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => State::Missing(Cause::NotOurs),
-        Err(error) => State::Missing(Cause::Other(error.to_string())),
-    };
-    Finding::new(Need::Port, state)
+fn available_memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn size(bytes: u64) -> String {
+    image::show::size(bytes)
+}
+
+fn port(listen: SocketAddr) -> State {
+    match TcpListener::bind(listen) {
+        Ok(_) => State::Present(listen.to_string()),
+        Err(error) => State::Missing(match error.kind() {
+            io::ErrorKind::AddrInUse => Cause::Taken(listen),
+            io::ErrorKind::AddrNotAvailable => Cause::NotOurs(listen),
+            _ => Cause::Other(format!("cannot listen on {listen}: {error}")),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_looked_for_above() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert_eq!(existing(&directory.path().join("a/b")), directory.path());
+        assert_eq!(existing(directory.path()), directory.path());
+    }
+
+    #[test]
+    fn a_port_that_somebody_holds_is_taken_and_a_foreign_address_is_not_ours() {
+        let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = held.local_addr().expect("its address");
+        assert_eq!(port(address), State::Missing(Cause::Taken(address)));
+        drop(held);
+        assert_eq!(port(address), State::Present(address.to_string()));
+        let foreign: SocketAddr = "192.0.2.1:80".parse().expect("an address");
+        assert_eq!(port(foreign), State::Missing(Cause::NotOurs(foreign)));
+    }
+
+    #[test]
+    fn available_memory_is_read_in_bytes() {
+        assert_eq!(available_memory("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
+        assert_eq!(available_memory("MemTotal: 9 kB\n"), None);
+    }
+
+    #[test]
+    fn a_directory_that_is_a_file_is_missing() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert!(matches!(data_directory(file.path()), State::Missing(Cause::Other(_))));
+    }
 }

@@ -23,6 +23,9 @@ const DIRECTORIES: [&str; 4] = ["upper", "work", "docker", "lab"];
 /// ext4's usual block size.
 const BLOCK_SIZE: u32 = 4096;
 
+/// Where distributions put it; an ordinary user's PATH may lack half of these.
+const MKE2FS_PATH: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot {doing} {path}: {source}")]
@@ -53,6 +56,11 @@ pub fn template(directory: &Path, size_bytes: u64) -> Result<PathBuf, Error> {
     made.map(|()| path)
 }
 
+/// Where mke2fs is, if it is installed.
+pub fn mke2fs() -> Option<PathBuf> {
+    MKE2FS_PATH.split(':').map(|directory| Path::new(directory).join("mke2fs")).find(|path| path.is_file())
+}
+
 fn make_template(path: &Path, skeleton: &Path, size_bytes: u64) -> Result<(), Error> {
     for directory in DIRECTORIES {
         let directory = skeleton.join(directory);
@@ -60,13 +68,16 @@ fn make_template(path: &Path, skeleton: &Path, size_bytes: u64) -> Result<(), Er
     }
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|file| file.set_len(size_bytes)).map_err(failed("make", path))?;
-    let options: [&OsStr; 9] = [
+    let options: [&OsStr; 11] = [
         "-q",
         "-F",
         "-t",
         "ext4",
         "-m",
         "0",
+        // Below 512 MiB it would choose smaller blocks than the loop device has.
+        "-b",
+        "4096",
         "-E",
         // Nothing is written that can be made later, and unused blocks stay holes.
         "lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0",
@@ -74,7 +85,7 @@ fn make_template(path: &Path, skeleton: &Path, size_bytes: u64) -> Result<(), Er
     ]
     .map(OsStr::new);
     let output = Command::new("mke2fs")
-        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
+        .env("PATH", MKE2FS_PATH)
         .args(options)
         .args([skeleton, path])
         .stdin(Stdio::null())

@@ -3,23 +3,22 @@
 use std::net::SocketAddr;
 
 use clap::{Args, ValueEnum};
-use quayside_runtime::host::{Asked, examine};
 
 use super::Data;
-use crate::{doctor, supervisor};
+use crate::doctor;
 
 #[derive(Debug, Args)]
 pub struct Doctor {
     #[command(flatten)]
     data: Data,
-    /// Where the service is to listen
+    /// Where the service would listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-    /// Where Debian packages come from, if not from where this host's apt takes them
+    /// Where Debian packages would come from, if not from where this host's apt takes them
     #[arg(long, value_name = "URL")]
     debian_mirror: Option<String>,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -31,20 +30,11 @@ enum Format {
 impl Doctor {
     /// 0 when this host can serve, 1 when it cannot.
     pub fn main(self) -> anyhow::Result<i32> {
-        let serves = super::DataDir::open(&self.data.data)
-            .is_ok_and(|data| supervisor::running(&data).is_ok_and(|pid| pid.is_some()));
-        let listen = (!serves).then_some(self.listen);
-        let findings = examine(&Asked { data: self.data.data, listen, debian_mirror: self.debian_mirror });
+        let report = doctor::examine(&self.data.data, self.listen, self.debian_mirror.as_deref());
         match self.format {
-            Format::Text => print!("{}", doctor::text(&findings)),
-            Format::Json => {
-                let report = serde_json::json!({
-                    "can_serve": doctor::can_serve(&findings),
-                    "findings": doctor::lines(&findings),
-                });
-                println!("{report:#}");
-            }
+            Format::Text => print!("{}", report.text()),
+            Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
         }
-        Ok(i32::from(!doctor::can_serve(&findings)))
+        Ok(i32::from(!report.can_serve))
     }
 }

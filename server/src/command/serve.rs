@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use quayside_runtime::cgroup::tree::sweep_parents;
-use quayside_runtime::host::{Asked, examine};
 use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
 use quayside_runtime::launch::lease;
@@ -50,10 +49,10 @@ pub struct Serve {
 impl Serve {
     pub fn main(self) -> anyhow::Result<i32> {
         telemetry::start(telemetry::LogFormat::default(), tracing::Level::INFO);
-        let debian_mirror = self.debian_mirror.clone();
-        let asked = Asked { data: self.data.data.clone(), listen: Some(self.listen), debian_mirror };
-        let findings = examine(&asked);
-        ensure!(doctor::can_serve(&findings), "cannot serve on this host:\n{}", doctor::refusal(&findings));
+        let report = doctor::examine(&self.data.data, self.listen, self.debian_mirror.as_deref());
+        if let Some(refusal) = report.refusal() {
+            bail!(refusal);
+        }
         let data = self.data.open()?;
         let lessons = match &self.lessons {
             Some(lessons) => std::fs::canonicalize(lessons).with_context(|| {
@@ -121,7 +120,7 @@ impl Stop {
     /// Ends the service and every sandbox of its data directory; those that a killed service left, too.
     pub fn main(self) -> anyhow::Result<i32> {
         let data = self.data.open()?;
-        let Some(pid) = supervisor::running(&data)? else {
+        let Some(pid) = supervisor::running(data.root())? else {
             let ended = teardown::end_all(&data)?;
             let host = super::host()?;
             sweep_parents(&host.cgroups, &host.cgroup_parent);
@@ -133,7 +132,7 @@ impl Stop {
         };
         kill(pid, Signal::SIGINT).with_context(|| format!("cannot signal the service, pid {pid}; use sudo"))?;
         let deadline = Instant::now() + STOP_PATIENCE;
-        while supervisor::running(&data)? == Some(pid) {
+        while supervisor::running(data.root())? == Some(pid) {
             if Instant::now() > deadline {
                 bail!("the service, pid {pid}, has not ended within {STOP_PATIENCE:?}; its log says what it waits for");
             }
