@@ -27,9 +27,15 @@ bench: tools packages web
 	cargo build --release --locked -p quayside -p quayside-tests --bins
 	$(SUDO) target/$(TARGET)/release/bench
 
+# at_least PROGRAM,VERSION,WHAT: Debian's own are there on many machines, and too old on some.
+at_least = has=$$($(1) --version 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1); \
+	[ -n "$$has" ] && printf '%s\n' $(2) "$$has" | sort -V -C || \
+	{ echo "cannot build: $(1) is $${has:-not installed}; install $(3)"; exit 1; }
+
 tools:
-	@command -v cargo >/dev/null || { echo "cargo is not installed; install Rust 1.95 or newer: https://rustup.rs"; exit 1; }
-	@command -v npm >/dev/null || { echo "npm is not installed; install Node.js 20 or newer"; exit 1; }
+	@$(call at_least,cargo,1.95,Rust 1.95 or newer: https://rustup.rs)
+	@$(call at_least,node,20,Node.js 20 or newer: https://nodejs.org)
+	@$(call at_least,npm,9,npm 9 or newer; it comes with Node.js)
 
 packages:
 	@.ci/packages $(PACKAGES)
