@@ -1,9 +1,11 @@
 //! A sandbox's terminal behind portable-pty's traits: code above does not know whose pty it is.
 
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use portable_pty::{MasterPty, PtySize};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+use rustix::termios::{LocalModes, QueueSelector, tcflush, tcgetattr};
 
 /// The master of a pty that lives in a sandbox's devpts.
 #[derive(Debug)]
@@ -21,6 +23,23 @@ impl SandboxPty {
     fn file(&self) -> io::Result<std::fs::File> {
         Ok(self.master.try_clone()?.into())
     }
+}
+
+/// Drops what was typed and not yet read, as the terminal itself would for a key that interrupts.
+///
+/// It would do so only when the key has passed through the queue, and a queue that nobody reads is full:
+/// the kernel takes no more bytes, the key among them. So the queue goes first. A terminal in which such keys
+/// are bytes like others (`stty -isig`, an editor) keeps everything. See termios(3) and TIOCGPTPEER in ioctl_tty(2).
+pub fn drop_unread(master: BorrowedFd<'_>) {
+    let drops = |modes: LocalModes| modes.contains(LocalModes::ISIG) && !modes.contains(LocalModes::NOFLSH);
+    if !tcgetattr(master).is_ok_and(|modes| drops(modes.local_modes)) {
+        return;
+    }
+    // What the slave has taken in, then what is on the way to it. Where either fails the key waits its turn.
+    if let Ok(slave) = ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC) {
+        let _ = tcflush(slave, QueueSelector::IFlush);
+    }
+    let _ = tcflush(master, QueueSelector::OFlush);
 }
 
 impl MasterPty for SandboxPty {
@@ -54,5 +73,57 @@ impl MasterPty for SandboxPty {
 
     fn tty_name(&self) -> Option<std::path::PathBuf> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::{Errno, write};
+    use rustix::pty::{openpt, unlockpt};
+    use rustix::termios::{OptionalActions, tcsetattr};
+
+    use super::*;
+
+    /// A pty whose slave is open and read by nobody, full to the brim.
+    fn unread() -> (OwnedFd, OwnedFd) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = openpt(flags).expect("a pty");
+        unlockpt(&master).expect("unlocked");
+        let slave = ioctl_tiocgptpeer(&master, flags).expect("its slave");
+        rustix::io::ioctl_fionbio(&master, true).expect("non-blocking");
+        (master, slave)
+    }
+
+    fn fill(master: &OwnedFd) {
+        let mut lines = 0;
+        loop {
+            match write(master, b"0123456789012345678901234567890123456789012345678901234567890\n") {
+                Ok(_) => lines += 1,
+                Err(error) => break assert_eq!(error, Errno::AGAIN),
+            }
+            // The kernel moves bytes to the slave when it has time to.
+            std::thread::sleep(std::time::Duration::from_micros(200));
+            assert!(lines < 100_000, "the queue has an end");
+        }
+    }
+
+    #[test]
+    fn a_key_that_interrupts_passes_a_queue_that_nobody_reads() {
+        let (master, _slave) = unread();
+        fill(&master);
+        drop_unread(master.as_fd());
+        assert_eq!(write(&master, b"\x03"), Ok(1));
+    }
+
+    #[test]
+    fn a_terminal_without_such_keys_keeps_what_was_typed() {
+        let (master, slave) = unread();
+        let mut modes = tcgetattr(&slave).expect("modes");
+        modes.local_modes -= LocalModes::ISIG;
+        tcsetattr(&slave, OptionalActions::Now, &modes).expect("set");
+        write(&master, b"kept\n").expect("room");
+        drop_unread(master.as_fd());
+        let mut line = [0; 16];
+        assert_eq!(rustix::io::read(&slave, &mut line), Ok(5));
     }
 }

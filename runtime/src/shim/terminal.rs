@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -123,6 +123,13 @@ pub struct News {
     pub to_viewer: Vec<(u128, ToViewer)>,
 }
 
+impl News {
+    fn add(&mut self, more: News) {
+        self.to_all.extend(more.to_all);
+        self.to_viewer.extend(more.to_viewer);
+    }
+}
+
 impl Terminal {
     pub fn new(now: Instant) -> Self {
         Self {
@@ -206,6 +213,7 @@ impl Terminal {
         let flushes = fresh.len() == 1 && FLUSHING_KEYS.contains(&fresh[0]);
         if flushes {
             self.flush_input(news);
+            self.drop_unread();
         } else if self.input_len + fresh.len() > INPUT_QUEUE_MAX {
             return false;
         }
@@ -231,6 +239,12 @@ impl Terminal {
             }
         }
         self.input_len = 0;
+    }
+
+    fn drop_unread(&self) {
+        if let Shell::Running { pty, .. } = &self.shell {
+            super::pty::drop_unread(pty.fd.as_fd());
+        }
     }
 
     fn queue(&mut self, viewer: Option<u128>, bytes: &[u8]) {
@@ -273,11 +287,17 @@ impl Terminal {
     }
 
     fn apply(&mut self, effects: Effects) -> News {
+        let mut news = News::default();
+        if matches!(effects.write[..], [key] if FLUSHING_KEYS.contains(&key)) {
+            self.flush_input(&mut news);
+            self.drop_unread();
+        }
         if !effects.write.is_empty() {
             self.queue(None, &effects.write);
         }
         let state = |(id, state, code)| ToViewer::RunState { id, state, code };
-        News { to_all: effects.news.into_iter().map(state).collect(), ..News::default() }
+        news.to_all.extend(effects.news.into_iter().map(state));
+        news
     }
 
     /// Output arrived.
@@ -288,7 +308,7 @@ impl Terminal {
         let mut news = News::default();
         for mark in heard {
             let effects = self.typing.heard(mark, now);
-            news.to_all.extend(self.apply(effects).to_all);
+            news.add(self.apply(effects));
         }
         news
     }
@@ -303,7 +323,7 @@ impl Terminal {
         let mut news = News::default();
         self.flush_input(&mut news);
         let effects = self.typing.shell_ended(now);
-        news.to_all.extend(self.apply(effects).to_all);
+        news.add(self.apply(effects));
         news
     }
 
