@@ -4,7 +4,7 @@ import { Refusal, type Api } from "./api.js";
 import { Live, type News } from "./live.js";
 import type { Retry } from "./retry.js";
 import type { Final } from "./socket.js";
-import { hasMachine, type SessionView, type Store } from "./state.js";
+import { hasMachine, type Phase, type SessionView, type Store } from "./state.js";
 
 /** Tries to reconnect after which the server is asked whether there is still something to connect to. */
 const PROBE_AFTER_TRIES = 3;
@@ -84,7 +84,7 @@ export class Session {
   private heard(news: News): void {
     if (news.type === "phase") {
       const { type: _, ...phase } = news;
-      this.store.update({ phase });
+      this.turn(phase);
     }
     const { session } = this.store.state;
     if (news.type === "environment" && session) {
@@ -95,6 +95,15 @@ export class Session {
       this.store.update({ session: { ...session, terminals: news.terminals } });
     }
     this.on.news(news);
+  }
+
+  /**
+   * A server that has just been restarted says "starting" while it looks for the machine that we know of: until
+   * it has found it, or knows that it has ended, terminals stay as they are.
+   */
+  private turn(phase: Phase): void {
+    if (phase.is === "starting" && hasMachine(this.store.state)) return;
+    this.store.update({ phase });
   }
 
   /** Tells the server which page the learner is on, once per page: its scripts run now. */
@@ -119,7 +128,7 @@ export class Session {
     if (!session) return;
     try {
       const { phase } = await this.api.session(session.id);
-      this.store.update({ phase });
+      this.turn(phase);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status === 0 || error.status >= 500) return;
       this.store.update({ phase: { is: "ended", since_ms: Date.now(), message: null, output: null } });

@@ -72,3 +72,57 @@ pub fn flush_ahead_of_signal(master: BorrowedFd) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::io::{Errno, write};
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+    use super::*;
+
+    /// A pty whose slave is open and read by nobody.
+    fn unread() -> (OwnedFd, OwnedFd) {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+        let master = openpt(flags).expect("a pty");
+        unlockpt(&master).expect("unlocked");
+        let slave = ioctl_tiocgptpeer(&master, flags).expect("its slave");
+        rustix::io::ioctl_fionbio(&master, true).expect("non-blocking");
+        (master, slave)
+    }
+
+    fn fill(master: &OwnedFd) {
+        let mut lines = 0;
+        loop {
+            match write(master, b"0123456789012345678901234567890123456789012345678901234567890\n") {
+                Ok(_) => lines += 1,
+                Err(error) => break assert_eq!(error, Errno::AGAIN),
+            }
+            // The kernel moves bytes to the slave when it has time to.
+            std::thread::sleep(std::time::Duration::from_micros(200));
+            assert!(lines < 100_000, "the queue has an end");
+        }
+    }
+
+    #[test]
+    fn a_key_that_interrupts_passes_a_queue_that_nobody_reads() {
+        let (master, _slave) = unread();
+        fill(&master);
+        flush_ahead_of_signal(master.as_fd()).expect("flushed");
+        assert_eq!(write(&master, b"\x03"), Ok(1));
+    }
+
+    #[test]
+    fn a_terminal_without_such_keys_keeps_what_was_typed() {
+        let (master, slave) = unread();
+        let mut modes = tcgetattr(&slave).expect("modes");
+        modes.local_modes -= LocalModes::ISIG;
+        tcsetattr(&slave, OptionalActions::Now, &modes).expect("set");
+        write(&master, b"kept\n").expect("room");
+        flush_ahead_of_signal(master.as_fd()).expect("nothing to do");
+        let mut line = [0; 16];
+        assert_eq!(rustix::io::read(&slave, &mut line), Ok(5));
+    }
+}
