@@ -130,10 +130,9 @@ impl Shim {
             Purpose::Terminal { number, .. } => {
                 return Err(format!("terminal {number} of {TERMINALS_MAX}: close one first"));
             }
-            Purpose::Exec(exec) => match exec.name.as_ref().and_then(|name| self.job_named(name)) {
-                Some(job) => self.listen(id, job),
-                None => self.set_role(id, Role::ExecHead { exec, script: Vec::new() }),
-            },
+            // One that is there already is found behind its script: closed before, the other side could
+            // not finish what it sends.
+            Purpose::Exec(exec) => self.set_role(id, Role::ExecHead { exec, script: Vec::new() }),
             Purpose::Files => return self.take_files(id),
             Purpose::State => {
                 let state = self.state();

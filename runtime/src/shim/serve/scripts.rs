@@ -17,13 +17,13 @@ impl Shim {
     pub(super) fn start_job(&mut self, connection: u32) -> Result<(), String> {
         let Some(Connection { role, .. }) = self.connections.get_mut(&connection) else { return Ok(()) };
         let Role::ExecHead { exec, script } = std::mem::replace(role, Role::New) else { return Ok(()) };
-        if self.jobs.len() >= JOBS_MAX {
-            return Err(format!("{JOBS_MAX} scripts are kept already; restart the sandbox"));
-        }
-        // Between this connection's Open and now another may have started the same.
+        // The second of the same name hears the first.
         if let Some(job) = exec.name.as_ref().and_then(|name| self.job_named(name)) {
             self.listen(connection, job);
             return Ok(());
+        }
+        if self.jobs.len() >= JOBS_MAX {
+            return Err(format!("{JOBS_MAX} scripts are kept already; restart the sandbox"));
         }
         let prepared = self.program(exec.clone(), &script).map_err(|error| error.to_string())?;
         let (program, pipes) = prepared;
