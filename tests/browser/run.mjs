@@ -3,7 +3,8 @@
 //   npm test                      every suite
 //   npm test -- reconnect layout  those alone
 //
-// QUAYSIDE_BIN names the binary, CHROMIUM the browser, QUAYSIDE_IMAGES a data directory whose images are taken over.
+// QUAYSIDE_BIN names the binary, CHROMIUM the browser, QUAYSIDE_IMAGES a data directory whose images are taken over,
+// QUAYSIDE_ONLY a pattern of the tests to play.
 
 import { mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,6 +27,12 @@ process.env.QUAYSIDE_SHOTS ??= mkdtempSync(join(tmpdir(), "quayside-shots-"));
 console.log(`binary ${BINARY}\nscreenshots ${process.env.QUAYSIDE_SHOTS}`);
 const service = new Service({ images: process.env.QUAYSIDE_IMAGES });
 await service.start();
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, async () => {
+    console.log(`left behind: ${(await service.stop()).join(", ") || "nothing"}`);
+    process.exit(130);
+  });
+}
 await service.imageReady();
 console.log(`service ${service.url}, data ${service.data}, ready after ${seconds(begun)}\n`);
 process.env.QUAYSIDE_URL = service.url;
@@ -35,7 +42,7 @@ let passed = 0;
 let failed = 0;
 let skipped = 0;
 const count = ({ details, skip }) => details.type !== "suite" && (skip === undefined ? null : skipped++);
-const stream = run({ files: names.map((name) => join(here, "suites", name)), concurrency: 1, timeout: SUITE_MS });
+const stream = run({ files: names.map((name) => join(here, "suites", name)), concurrency: 1, timeout: SUITE_MS, ...(process.env.QUAYSIDE_ONLY && { testNamePatterns: process.env.QUAYSIDE_ONLY }) });
 stream.on("test:pass", (event) => event.nesting > 0 || (event.details.type !== "suite" && (count(event), passed++)));
 stream.on("test:fail", (event) => event.nesting > 0 || (event.details.type !== "suite" && failed++));
 await new Promise((resolve) => stream.compose(spec).on("end", resolve).pipe(process.stdout));

@@ -10,7 +10,7 @@ export function improveThemeSwitch(): void {
       document.documentElement.dataset.theme = theme;
       if (button) button.value = theme === "dark" ? "light" : "dark";
       // The server writes the cookie, so that the next page is drawn right in its first frame.
-      void fetch(form.action, { method: "POST", body: new URLSearchParams({ theme }), redirect: "manual" }).catch(() => {});
+      void fetch(form.action, { method: "POST", body: new URLSearchParams({ theme }), redirect: "manual", keepalive: true }).catch(() => {});
     });
   }
 }

@@ -57,7 +57,11 @@ const lesson = new Lesson(store, {
   unreachable: () => notes.show("page", { is: "warn", ...words.note.pageUnreachable, closes: true }),
 });
 const session: Session = new Session(store, api, retry, {
-  machine: () => tabs.openAll(store.state.session?.terminals ?? []),
+  machine: () => {
+    // What was said about the image was said to somebody who waited for it.
+    notes.clear("image");
+    tabs.openAll(store.state.session?.terminals ?? []);
+  },
   gone: () => {
     tabs.closeAll();
     actions.forget();

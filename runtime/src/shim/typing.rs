@@ -46,7 +46,9 @@ pub struct Typing {
     shell: Shell,
     bracketed: bool,
     alternate: bool,
-    last_code: i32,
+    /// How the command before the coming prompt ended. A prompt without such news is only drawn again: readline
+    /// does so when it takes a paste of several lines, on Ctrl-L and after a resize.
+    ended: Option<i32>,
     queue: VecDeque<Run>,
     /// When the head of the queue is typed whether or not a prompt came.
     deadline: Option<Instant>,
@@ -69,7 +71,7 @@ impl Typing {
             shell: Shell::Starting,
             bracketed: false,
             alternate: false,
-            last_code: 0,
+            ended: None,
             queue: VecDeque::new(),
             deadline: None,
             active: None,
@@ -118,14 +120,17 @@ impl Typing {
         let mut effects = Effects::default();
         match mark {
             Mark::CommandStart => self.shell = Shell::Busy,
-            Mark::CommandEnd(code) => self.last_code = code,
+            Mark::CommandEnd(code) => self.ended = Some(code),
             Mark::BracketedPaste(on) => self.bracketed = on,
             Mark::AlternateScreen(on) => self.alternate = on,
             Mark::Prompt => {
+                let Some(code) = self.ended.take().or((self.shell == Shell::Starting).then_some(0)) else {
+                    return effects;
+                };
                 self.shell = Shell::AtPrompt;
                 if let Some(id) = self.active.take() {
-                    let state = if self.last_code == 0 { RunState::Done } else { RunState::Failed };
-                    self.tell(id, state, self.last_code, &mut effects);
+                    let state = if code == 0 { RunState::Done } else { RunState::Failed };
+                    self.tell(id, state, code, &mut effects);
                 }
                 self.deadline = None;
                 self.type_head(now, &mut effects);
@@ -249,6 +254,20 @@ mod tests {
         assert_eq!(effects.news, [(7, RunState::Queued, 0), (7, RunState::Running, 0)]);
         typing.heard(Mark::CommandStart, now);
         typing.heard(Mark::CommandEnd(1), now);
+        assert_eq!(typing.heard(Mark::Prompt, now).news, [(7, RunState::Failed, 1)]);
+    }
+
+    #[test]
+    fn a_prompt_that_is_only_drawn_again_ends_nothing() {
+        let (mut typing, now) = at_prompt();
+        typing.heard(Mark::CommandEnd(130), now);
+        typing.heard(Mark::Prompt, now);
+        run(&mut typing, 7, "cd /tmp\nfalse", now);
+        // readline takes the highlight off the pasted lines.
+        assert_eq!(typing.heard(Mark::Prompt, now), Effects::default());
+        for mark in [Mark::CommandStart, Mark::CommandStart, Mark::CommandEnd(1)] {
+            typing.heard(mark, now);
+        }
         assert_eq!(typing.heard(Mark::Prompt, now).news, [(7, RunState::Failed, 1)]);
     }
 

@@ -222,6 +222,8 @@ pub fn image(images: &[ImageInfo], view: &SessionView) -> Option<Live> {
     let image = images.iter().find(|image| image.name == *wanted)?;
     let (is, doing, done, total) = match &image.state {
         ImageState::Absent => return None,
+        // The machine that is being started will have it.
+        ImageState::Ready { .. } if view.sandbox.is_none() => return None,
         ImageState::Preparing { doing, done, total } => ("preparing", doing.clone(), *done, *total),
         ImageState::Ready { .. } => ("ready", String::new(), 0, 0),
         ImageState::Failed { message } => ("failed", message.clone(), 0, 0),

@@ -147,7 +147,8 @@ export class Service {
     return readdirSync("/proc").filter((pid) => {
       if (!/^\d+$/.test(pid)) return false;
       try {
-        return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id);
+        // One that has ended and waits to be reaped is not left behind.
+        return readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
       } catch {
         return false;
       }

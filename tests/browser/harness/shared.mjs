@@ -3,6 +3,7 @@
 import { after } from "node:test";
 import { Service } from "./service.mjs";
 import { closeBrowser } from "./visitor.mjs";
+import { closeWires } from "./wire.mjs";
 
 export function shared() {
   const url = process.env.QUAYSIDE_URL;
@@ -10,6 +11,7 @@ export function shared() {
   const { hostname, port } = new URL(url);
   const service = new Service({ host: hostname, data: process.env.QUAYSIDE_DATA });
   service.port = Number(port);
+  after(closeWires);
   after(closeBrowser);
   return service;
 }

@@ -39,8 +39,8 @@ export class Visitor {
   constructor(service, context, page) {
     Object.assign(this, { service, context, page });
     page.on("console", (message) => {
-      // A lost connection is said by the page itself.
-      if (["error", "warning"].includes(message.type()) && !/WebSocket|Failed to load resource|ERR_/.test(message.text())) this.complaints.push(message.text());
+      // A lost connection is said by the page itself; one header of ours means nothing on plain http.
+      if (["error", "warning"].includes(message.type()) && !/WebSocket|Failed to load resource|ERR_|Cross-Origin-Opener-Policy header has been ignored/.test(message.text())) this.complaints.push(message.text());
     });
     page.on("pageerror", (error) => this.complaints.push(String(error.stack)));
     page.on("dialog", (dialog) => {
@@ -151,7 +151,9 @@ export class Visitor {
   }
 
   connected(within = 20_000) {
-    return until(async () => (await this.strip()) === "Connected", "the page is connected", within);
+    return until(async () => (await this.strip()) === "Connected", "the page is connected", within).catch(async (error) => {
+      throw new Error(`${error.message}; it says ${await this.strip()}, and notes ${await this.note()}`);
+    });
   }
 
   /** A WebSocket of the page's own session, as another program would open it. */
@@ -162,12 +164,9 @@ export class Visitor {
 
   /** The session as the server tells it. */
   async session() {
-    const id = await this.page.evaluate(async () => {
-      const boot = JSON.parse(document.getElementById("boot").textContent);
-      if (boot.session) return boot.session.id;
-      const page = await (await fetch(location.href)).text();
-      return JSON.parse(new DOMParser().parseFromString(page, "text/html").getElementById("boot").textContent).session.id;
-    });
+    const html = await (await this.context.request.get(this.page.url())).text();
+    const { session } = JSON.parse(/id="boot"[^>]*>(.*?)<\/script>/s.exec(html)[1]);
+    const { id } = session;
     return (await this.context.request.get(`${this.service.url}/api/sessions/${id}`)).json();
   }
 

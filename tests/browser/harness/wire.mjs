@@ -21,6 +21,13 @@ export function attachFrame(viewer = randomBytes(16), { have = 0n, cols = 120, r
   return frame;
 }
 
+/** Connections that a failed test may have left: they would keep this process alive. */
+const open = new Set();
+
+export function closeWires() {
+  for (const wire of open) wire.close();
+}
+
 export class Wire {
   received = [];
   bytes = 0;
@@ -34,13 +41,17 @@ export class Wire {
     this.offset = 0n;
     this.numbered = 0n;
     this.taken = 0n;
+    open.add(this);
     this.socket.on("open", () => (this.opened = true));
     this.socket.on("unexpected-response", (_, response) => {
       this.answer = response.statusCode;
       response.destroy();
     });
     this.socket.on("error", () => {});
-    this.socket.on("close", (code, reason) => Object.assign(this, { code, reason: String(reason) }));
+    this.socket.on("close", (code, reason) => {
+      open.delete(this);
+      Object.assign(this, { code, reason: String(reason) });
+    });
     this.socket.on("message", (data, binary) => binary && this.#obey(data));
   }
 

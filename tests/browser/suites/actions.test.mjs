@@ -73,6 +73,16 @@ test("what runs can be stopped, and interrupted by the next", async () => {
   await visitor.leave();
 });
 
+test("several lines are done when the last of them is, and as it was", async () => {
+  const visitor = await atActions();
+  await visitor.run("cd /tmp");
+  await visitor.isAction("cd /tmp", "failed");
+  assert.equal(await visitor.says("cd /tmp"), "exit 5");
+  await visitor.run("for n in");
+  await visitor.isAction("for n in", "done");
+  await visitor.leave();
+});
+
 test("an action for terminal 2 opens it and types there", async () => {
   const visitor = await atActions();
   assert.equal(await visitor.says("in-two"), "Terminal 2");
