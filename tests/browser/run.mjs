@@ -41,10 +41,10 @@ process.env.QUAYSIDE_DATA = service.data;
 let passed = 0;
 let failed = 0;
 let skipped = 0;
-const count = ({ details, skip }) => details.type !== "suite" && (skip === undefined ? null : skipped++);
 const stream = run({ files: names.map((name) => join(here, "suites", name)), concurrency: 1, timeout: SUITE_MS, ...(process.env.QUAYSIDE_ONLY && { testNamePatterns: process.env.QUAYSIDE_ONLY }) });
-stream.on("test:pass", (event) => event.nesting > 0 || (event.details.type !== "suite" && (count(event), passed++)));
-stream.on("test:fail", (event) => event.nesting > 0 || (event.details.type !== "suite" && failed++));
+const isTest = ({ nesting, details }) => nesting === 0 && details.type !== "suite";
+stream.on("test:pass", (event) => isTest(event) && (event.skip === undefined ? passed++ : skipped++));
+stream.on("test:fail", (event) => isTest(event) && failed++);
 await new Promise((resolve) => stream.compose(spec).on("end", resolve).pipe(process.stdout));
 
 const left = await service.stop();

@@ -57,7 +57,8 @@ for (const size of ["wide", "phone"]) {
       await note("check-stopped");
       await visitor.context.setOffline(true);
       await visitor.page.evaluate(() => dispatchEvent(new Event("offline")));
-      await visitor.noteSays(/Connection lost/, 30_000);
+      await until(async () => (await visitor.checkIs()) === "off", "the check waits for the connection", 30_000);
+      if (size === "wide") await visitor.noteSays(/Connection lost/);
       await note("connection-lost");
       await visitor.context.setOffline(false);
       await visitor.connected();
