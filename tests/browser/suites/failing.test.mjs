@@ -53,7 +53,7 @@ test("a step that fails is named, and leaves nothing", () => withService({}, asy
   try {
     await visitor.go("harbour/actions/1");
     await until(async () => /did not start/.test(await card(visitor)), "the page says that it did not start", 20_000);
-    assert.match(await card(visitor), /cannot start[\s\S]*step \d+, /);
+    assert.match(await card(visitor), /cannot start sandbox [\s\S]*step \d+.*disk/);
     await visitor.shot("launch-failed-at-a-step");
     assert.deepEqual(service.sandboxes(), []);
   } finally {
