@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use quayside_runtime::host::room::Sizing;
 use quayside_runtime::spec::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -83,19 +84,81 @@ pub struct SessionLimits {
     pub starts_burst: u32,
     /// Starts that an address gets back each minute after that.
     pub starts_per_minute: u32,
-    /// A session that nobody looks at for this long is ended, and its room given back.
+    /// A session that nobody looks at and types into for this long is ended, and its room given back.
     pub idle_max_seconds: u32,
+    /// How long a machine has, from the moment that it is there.
+    pub time_max_seconds: u32,
+    /// What each Extend adds.
+    pub extend_seconds: u32,
+    /// How long a machine may have in all, with everything that was added: half a working day.
+    pub extend_max_seconds: u32,
+    /// Learners in line at once; who asks after them is told to come later.
+    pub line_max: u32,
+    /// How long a free place waits for a learner in line whom nobody sees, before it is passed on.
+    pub offer_max_seconds: u32,
+    /// How long a learner in line may be away before the place in line is given up.
+    pub away_max_seconds: u32,
+    /// Memory that is left to the host and to the service itself.
+    pub memory_reserve_bytes: u64,
+    /// What a session is counted with, which is less than it may take: a class of 40 fits on 16 GiB, of which
+    /// a kernel shows about 15.3.
+    pub memory_per_session_bytes: u64,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { max: 100, per_learner_max: 4, starts_burst: 120, starts_per_minute: 60, idle_max_seconds: 30 * 60 }
+        Self {
+            max: 100,
+            per_learner_max: 4,
+            starts_burst: 120,
+            starts_per_minute: 60,
+            idle_max_seconds: 30 * 60,
+            time_max_seconds: 60 * 60,
+            extend_seconds: 30 * 60,
+            extend_max_seconds: 4 * 60 * 60,
+            line_max: 200,
+            offer_max_seconds: 60,
+            away_max_seconds: 15 * 60,
+            memory_reserve_bytes: 1024 * 1024 * 1024,
+            memory_per_session_bytes: 352 * 1024 * 1024,
+        }
     }
 }
 
 impl SessionLimits {
     pub fn idle_max(&self) -> Duration {
         Duration::from_secs(u64::from(self.idle_max_seconds))
+    }
+
+    pub fn time_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.time_max_seconds))
+    }
+
+    pub fn extend(&self) -> Duration {
+        Duration::from_secs(u64::from(self.extend_seconds))
+    }
+
+    /// Never below the time that a machine has anyway.
+    pub fn extend_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.extend_max_seconds)).max(self.time_max())
+    }
+
+    pub fn offer_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.offer_max_seconds))
+    }
+
+    pub fn away_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.away_max_seconds))
+    }
+
+    pub fn sizing(&self) -> Sizing {
+        Sizing { reserve_bytes: self.memory_reserve_bytes, per_session_bytes: self.memory_per_session_bytes }
+    }
+
+    /// How many sessions there may be at once, on a host with so much memory; `None`: it does not say.
+    pub fn capacity(&self, memory_bytes: Option<u64>) -> u32 {
+        let room = memory_bytes.map_or(u32::MAX, |memory| self.sizing().places(memory));
+        self.max.min(room)
     }
 }
 

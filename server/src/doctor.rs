@@ -11,6 +11,7 @@ use quayside_runtime::host::probe::{self, Place};
 use quayside_runtime::image::show::size;
 use serde::Serialize;
 
+use crate::config::SessionLimits;
 use crate::supervisor;
 
 /// Everything that was looked for.
@@ -49,7 +50,7 @@ pub fn examine(data: &Path, listen: SocketAddr, debian_mirror: Option<&str>) -> 
     // A service of this data directory holds the address itself, or another one; it says so better.
     let serves = supervisor::running(data).is_ok_and(|pid| pid.is_some());
     let listen = (!serves).then_some(listen);
-    Report::new(&probe::examine(&Place { data, listen, debian_mirror }))
+    Report::new(&probe::examine(&Place { data, listen, debian_mirror, sizing: SessionLimits::default().sizing() }))
 }
 
 impl Report {

@@ -15,6 +15,7 @@ use super::finding::{
     CONTROLLERS, Cause, Finding, Namespace, Need, Settings, State, accounts_within, cause_of_namespace, map_covers,
     overlapping_ranges,
 };
+use super::room::{Sizing, memory_bytes};
 use super::trial::{Failure, Stage, attempt};
 use crate::cgroup::layout::Layout;
 use crate::cgroup::parent::Parent;
@@ -44,6 +45,8 @@ pub struct Place<'a> {
     /// `None`: a service holds it already.
     pub listen: Option<SocketAddr>,
     pub debian_mirror: Option<&'a str>,
+    /// How sessions would be counted.
+    pub sizing: Sizing,
 }
 
 /// Looks at everything that a service at `place` would need. Changes nothing that lasts; the caller has one
@@ -92,7 +95,7 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::Mirror, mirror);
     add(Need::DataDirectory, data_directory(place.data));
     add(Need::Disk, room(place.data));
-    add(Need::Memory, memory());
+    add(Need::Memory, memory(place.sizing));
     if let Some(listen) = place.listen {
         add(Need::Port, port(listen));
     }
@@ -423,11 +426,16 @@ fn room(data: &Path) -> State {
     }
 }
 
-fn memory() -> State {
+/// What is free now, and how many learners the whole has room for.
+fn memory(sizing: Sizing) -> State {
+    let whole = Layout::of_host().ok().and_then(|layout| memory_bytes(&layout, &Parent::of_host(&layout)));
+    let room = whole.map_or(String::new(), |whole| {
+        format!("; {} in all, room for {} learners at once", size(whole), sizing.places(whole))
+    });
     let has = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_memory(&text));
     match has {
         Some(has) if has < MEMORY_WANTED_BYTES => State::Weak(Cause::Little { has, wanted: MEMORY_WANTED_BYTES }),
-        Some(has) => State::Present(size(has)),
+        Some(has) => State::Present(format!("{} free{room}", size(has))),
         None => State::Weak(Cause::Other("/proc/meminfo does not say".into())),
     }
 }

@@ -8,6 +8,7 @@
 mod error;
 mod records;
 mod sessions;
+mod line;
 mod learners;
 mod sandboxes;
 
@@ -25,7 +26,7 @@ pub use records::{
     Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
     SessionState, UnixMs,
 };
-pub use sessions::Room;
+pub use line::{Clock, Pace, Room};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

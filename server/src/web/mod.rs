@@ -35,7 +35,7 @@ use crate::lesson::load_library;
 use crate::sandbox::Sandboxes;
 use crate::session::{Roster, Shelf};
 use crate::stop;
-use crate::store::{Room, Store};
+use crate::store::Store;
 use app::{App, Parts};
 
 /// Serves until SIGTERM or SIGINT. Sessions, and what runs in them, go on without us.
@@ -62,14 +62,12 @@ pub async fn serve_until(
     let store = Store::open(&config.store_dir).await?;
     let shelf = Shelf::new(read_lessons(&config).await?);
     let (sandboxes, keeper_task) = Sandboxes::connect(&config.sockets_dir);
-    let room = Room { all_max: config.sessions.max, per_learner_max: config.sessions.per_learner_max };
     let roster = Roster::new(
         store.clone(),
         sandboxes.clone(),
         shelf.clone(),
-        room,
+        config.sessions.clone(),
         config.sandbox.clone(),
-        config.sessions.idle_max(),
     );
     let (switch, stopping) = stop::switch();
     let (app, mut sockets) =
@@ -78,6 +76,10 @@ pub async fn serve_until(
     let following = tokio::spawn({
         let roster = roster.clone();
         async move { roster.follow_keeper().await }
+    });
+    let lining_up = tokio::spawn({
+        let roster = roster.clone();
+        async move { roster.keep_line().await }
     });
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
     let router = routes::router(&app);
@@ -91,6 +93,7 @@ pub async fn serve_until(
     sockets.ended().await;
     reloading.abort();
     following.abort();
+    lining_up.abort();
     roster.release().await;
     keeper_task.abort();
     store.close().await;

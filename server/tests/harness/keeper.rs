@@ -24,6 +24,10 @@ pub struct State {
     /// What the next launch fails with.
     pub fail: Option<Failure>,
     pub launched: usize,
+    /// What it says of the host's memory; `None`: nothing.
+    pub memory_bytes: Option<u64>,
+    /// Sandboxes that there were at once, at most.
+    pub most: usize,
     connections: Vec<UnixStream>,
     alive: u64,
     /// The test is over.
@@ -54,6 +58,8 @@ impl FakeKeeper {
             images: vec![image("learner", ready()), image("host", ready())],
             fail: None,
             launched: 0,
+            memory_bytes: None,
+            most: 0,
             connections: Vec::new(),
             alive: 0,
             ended: false,
@@ -163,7 +169,7 @@ fn serve(mut connection: UnixStream, state: &Mutex<State>) {
 
 fn answer(state: &mut State, verb: Verb) -> Body {
     match verb {
-        Verb::Hello { .. } => Body::Hello { version: KEEPER_VERSION, build: "fake".into() },
+        Verb::Hello { .. } => Body::Hello { version: KEEPER_VERSION, build: "fake".into(), memory_bytes: state.memory_bytes },
         Verb::Create { spec } => create(state, spec),
         Verb::Destroy { sandbox } => {
             if let Some(machine) = state.machines.remove(&sandbox) {
@@ -192,6 +198,7 @@ fn create(state: &mut State, spec: SandboxSpec) -> Body {
     let shim = FakeShim::start(&socket, &state.machines_dir.join(spec.id.to_string()));
     let sandbox = info(&spec);
     state.machines.insert(spec.id, Machine { spec, shim });
+    state.most = state.most.max(state.machines.len());
     Body::Created { sandbox }
 }
 
