@@ -14,9 +14,10 @@ import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
 import { drawStage } from "./stage.js";
-import { Store, initial } from "./state.js";
+import { Store, hasMachine, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
 import { Tabs } from "./tabs.js";
+import { Clock } from "./time.js";
 import { improveThemeSwitch } from "./theme.js";
 import { newId } from "./wire.js";
 import { words } from "./words.js";
@@ -69,8 +70,15 @@ const session: Session = new Session(store, api, retry, {
   },
   news: (news) => onNews(news),
   refused: () => showNotice("reload", words.note.refused),
+  failed: (text) => notes.show("restart", { is: "warn", title: words.note.notRestarted, text, closes: true }),
 });
-drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
+new Clock(store, api, notes);
+drawStage(store, notes, {
+  start: (instead) => void session.start(instead),
+  restart: () => void session.restart(),
+  leave: () => void session.leave(),
+  retry: () => retry.now(),
+});
 improveMenu();
 watchNetwork();
 if (boot.playable) void session.open();
@@ -91,6 +99,8 @@ function onNews(news: News): void {
       return tabs.follow(news.terminals);
     case "environment":
     case "phase":
+    case "time":
+    case "line":
   }
 }
 
@@ -149,6 +159,13 @@ function improveMenu(): void {
   const focus = byId("focus-after-run", HTMLInputElement);
   focus.checked = settings.get("focus-after-run") === "on";
   focus.addEventListener("change", () => settings.set("focus-after-run", focus.checked ? "on" : "off"));
+  const afresh = byId("afresh", HTMLButtonElement);
+  store.watch((state) => (afresh.disabled = !hasMachine(state)));
+  afresh.addEventListener("click", () => {
+    menu.open = false;
+    menu.querySelector("summary")?.focus();
+    if (confirm(words.afresh)) void session.restart();
+  });
   byId("leave").addEventListener("click", () => {
     menu.open = false;
     if (confirm(words.leave)) void session.leave();

@@ -94,7 +94,8 @@ impl Line {
         for (place, &id) in (1..).zip(&waiting) {
             let offered = self.store.session(id).await?.is_some_and(|row| row.offered.is_some());
             let wait = estimate(&pace, place, now);
-            places.insert(id, Place { place, of, capacity: capacity.unwrap_or(0), wait, offered });
+            let (kept, held) = (self.limits.away_max(), self.limits.offer_max());
+            places.insert(id, Place { place, of, capacity: capacity.unwrap_or(0), wait, offered, kept, held });
         }
         self.tell(places);
         Ok(waiting)

@@ -151,6 +151,10 @@ pub struct Place {
     pub wait: Wait,
     /// A place is free and held for them.
     pub offered: bool,
+    /// How long somebody in line may be away.
+    pub kept: Duration,
+    /// How long a free place is held for somebody who is away.
+    pub held: Duration,
 }
 
 /// How long a place takes to come.

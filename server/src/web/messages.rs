@@ -76,6 +76,9 @@ pub struct LineBody {
     to_minutes: Option<u32>,
     /// A place is free.
     offered: bool,
+    /// How long the place is kept for who closes the page, and a free machine for who is not here.
+    kept_ms: u64,
+    held_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -167,13 +170,13 @@ impl From<&Place> for LineBody {
             Wait::Within { minutes } => (None, Some(minutes)),
             Wait::Between { from_minutes, to_minutes } => (Some(from_minutes), Some(to_minutes)),
         };
-        let Place { place, of, capacity, offered, .. } = *place;
-        Self { place, of, capacity, from_minutes, to_minutes, offered }
+        let Place { place, of, capacity, offered, kept, held, .. } = *place;
+        let (kept_ms, held_ms) = (milliseconds(kept), milliseconds(held));
+        Self { place, of, capacity, from_minutes, to_minutes, offered, kept_ms, held_ms }
     }
 }
 
 fn time_left(time: &Time, now: UnixMs) -> TimeBody {
-    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     TimeBody {
         left_ms: milliseconds(time.ends.since(now)),
         more_ms: milliseconds(time.more),
@@ -183,6 +186,10 @@ fn time_left(time: &Time, now: UnixMs) -> TimeBody {
 
 fn phase(view: &SessionView) -> PhaseBody {
     PhaseBody { generation: view.generation, ..PhaseBody::from(&view.phase) }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How much time is left just now; `None` before there is a machine.
@@ -283,11 +290,12 @@ pub fn changes(before: &SessionView, after: &SessionView) -> Vec<Live> {
     if before.line != after.line {
         messages.extend(after.line.as_ref().map(|place| Live::Line(place.into())));
     }
-    if before.phase != after.phase || before.generation != after.generation {
-        messages.push(Live::Phase(phase(after)));
-    }
+    // Of another machine there are other terminals.
     if before.terminals != after.terminals {
         messages.push(Live::Terminals { terminals: after.terminals.clone() });
+    }
+    if before.phase != after.phase || before.generation != after.generation {
+        messages.push(Live::Phase(phase(after)));
     }
     messages.extend(after.scripts.iter().filter(|run| !before.scripts.contains(run)).map(Live::from));
     if before.check != after.check {
