@@ -175,7 +175,8 @@ function list(numbers: number[]): string {
 
 function ordinal(n: number): string {
   const small = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"];
-  return small[n] ?? `${n}th`;
+  const last = n % 100 > 10 && n % 100 < 20 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
+  return small[n] ?? `${n}${last}`;
 }
 
 function count(bytes: number): string {

@@ -340,8 +340,7 @@ impl<'a> Keeper<'a> {
         match verb {
             Verb::Hello { version: KEEPER_VERSION } => {
                 let Config { build, memory_bytes, .. } = &self.config;
-                let body =
-                    Body::Hello { version: KEEPER_VERSION, build: build.clone(), memory_bytes: *memory_bytes };
+                let body = Body::Hello { version: KEEPER_VERSION, build: build.clone(), memory_bytes: *memory_bytes };
                 self.answer(caller, body);
             }
             Verb::Hello { version } => {

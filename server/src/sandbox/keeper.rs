@@ -100,8 +100,7 @@ impl Keeper {
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let (images_in, images) = watch::channel(Arc::default());
         let (host_in, host) = watch::channel(None);
-        let handle =
-            Self { path: path.clone(), calls: calls_in, connected, events: events.downgrade(), images, host };
+        let handle = Self { path: path.clone(), calls: calls_in, connected, events: events.downgrade(), images, host };
         let line = Line { path, calls, connected: connected_in, events, images: images_in, host: host_in };
         (handle, tokio::spawn(line.run()))
     }

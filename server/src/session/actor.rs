@@ -52,6 +52,8 @@ const INBOX_MAX: usize = 32;
 const REPORTS_MAX: usize = 32;
 /// How often the task looks whether anybody is there.
 const IDLE_TICK: Duration = Duration::from_secs(20);
+/// And at least so often before it ends an idle session: what it knows of keys is one look old.
+const TICKS: u32 = 4;
 /// How long after the start of this process nobody's absence counts.
 const RETURN_PATIENCE: Duration = Duration::from_secs(2 * 60);
 /// A setting below this is taken for this.
@@ -194,7 +196,7 @@ impl Actor {
         if !self.waits() {
             self.spawn_launch(false);
         }
-        let mut tick = interval(self.seed.idle_max.clamp(IDLE_TICK_MIN, IDLE_TICK));
+        let mut tick = interval((self.seed.idle_max / TICKS).clamp(IDLE_TICK_MIN, IDLE_TICK));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = self.due();

@@ -21,9 +21,7 @@ use super::view::{SessionView, Stage};
 use crate::config::SessionLimits;
 use crate::lesson::model::{PageKind, Scenario};
 use crate::sandbox::{Event, KeeperError, Sandboxes};
-use crate::store::{
-    LearnerId, Opened, Opening, Room, SandboxState, SessionId, SessionRow, Store, StoreError, UnixMs,
-};
+use crate::store::{LearnerId, Opened, Opening, Room, SandboxState, SessionId, SessionRow, Store, StoreError, UnixMs};
 
 /// How long sessions may take to let go when the process stops. They only drop connections.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);

@@ -247,7 +247,7 @@ async fn a_sandbox_on_its_way_out_takes_its_place_until_it_is_gone() {
     fixture.end(session.id).await;
     let waiting = fixture.queued(two, "pid", 2).await;
     assert_eq!(fixture.offer().await, None);
-    assert_eq!(fixture.store.orphans().await.expect("an answer"), [sandbox.clone()]);
+    assert_eq!(fixture.store.orphans().await.expect("an answer"), std::slice::from_ref(&sandbox));
     fixture.store.mark_sandbox(sandbox.id, SandboxState::Gone).await.expect("marked");
     assert_eq!(fixture.offer().await, Some(waiting));
 }
@@ -374,7 +374,7 @@ async fn the_newest_generation_is_a_sessions_sandbox() {
     let orphans = || fixture.store.orphans();
     assert_eq!(orphans().await.expect("an answer"), [], "its session lives");
     fixture.store.end_session(session, &ending(SessionState::Ended, "left"), UnixMs(9)).await.expect("ended");
-    assert_eq!(orphans().await.expect("an answer"), [found.clone()]);
+    assert_eq!(orphans().await.expect("an answer"), std::slice::from_ref(&found));
 }
 
 #[tokio::test]

@@ -22,11 +22,11 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::StoreError;
+pub use line::{Clock, Pace, Room};
 pub use records::{
     Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
     SessionState, UnixMs,
 };
-pub use line::{Clock, Pace, Room};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use sqlx::{Row, SqliteConnection};
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::records::{Ending, LearnerId, SessionId, SessionRow, SessionState, UnixMs};
 use super::{Store, StoreError};
@@ -167,12 +167,7 @@ impl Store {
     }
 }
 
-pub(super) async fn end(
-    at: &mut SqliteConnection,
-    id: SessionId,
-    ending: &Ending,
-    now: UnixMs,
-) -> sqlx::Result<()> {
+pub(super) async fn end(at: &mut SqliteConnection, id: SessionId, ending: &Ending, now: UnixMs) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE session SET state = $2, why = $3, detail = $4, ended_ms = $5, queued_ms = NULL, offered_ms = NULL, \
          version = version + 1 WHERE id = $1 AND ended_ms IS NULL",

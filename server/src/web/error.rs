@@ -26,7 +26,7 @@ pub struct WebError {
     pub message: String,
     pub retry_after: Option<Duration>,
     /// What the learner can end to get on.
-    pub offer: Option<Offer>,
+    pub offer: Option<Box<Offer>>,
 }
 
 impl WebError {
@@ -111,7 +111,9 @@ impl From<StartError> for WebError {
                 });
                 let message =
                     format!("You have {max} machines running, which is as many as one person may have.{which}");
-                let offer = least_used.map(|least| Offer { session: least.session.to_string(), title: least.title });
+                let offer = least_used
+                    .map(|LeastUsed { session, title, .. }| Offer { session: session.to_string(), title })
+                    .map(Box::new);
                 let error = Self::new(StatusCode::CONFLICT, "too-many", "You have enough machines", message);
                 Self { offer, ..error }
             }

@@ -27,7 +27,7 @@ pub struct ErrorMessage {
     pub message: String,
     /// What the learner can end to get on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub offer: Option<Offer>,
+    pub offer: Option<Box<Offer>>,
 }
 
 /// A session that may be ended for the one that was asked for.
@@ -208,7 +208,13 @@ impl From<&Phase> for PhaseBody {
             Stage::Failed => "failed",
             Stage::Ended => "ended",
         };
-        Self { is, generation: 0, since_ms: phase.since.0, message: phase.message.clone(), output: phase.output.clone() }
+        Self {
+            is,
+            generation: 0,
+            since_ms: phase.since.0,
+            message: phase.message.clone(),
+            output: phase.output.clone(),
+        }
     }
 }
 

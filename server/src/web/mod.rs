@@ -62,13 +62,8 @@ pub async fn serve_until(
     let store = Store::open(&config.store_dir).await?;
     let shelf = Shelf::new(read_lessons(&config).await?);
     let (sandboxes, keeper_task) = Sandboxes::connect(&config.sockets_dir);
-    let roster = Roster::new(
-        store.clone(),
-        sandboxes.clone(),
-        shelf.clone(),
-        config.sessions.clone(),
-        config.sandbox.clone(),
-    );
+    let roster =
+        Roster::new(store.clone(), sandboxes.clone(), shelf.clone(), config.sessions.clone(), config.sandbox.clone());
     let (switch, stopping) = stop::switch();
     let (app, mut sockets) =
         App::new(&config, Parts { store: store.clone(), sandboxes, shelf, roster: roster.clone(), stopping });

@@ -122,6 +122,11 @@ impl FakeKeeper {
         self.tell(Body::Ended { sandbox: lost.0, why: why.into() });
     }
 
+    /// Keys come to the newest machine by a way that the web process does not see.
+    pub fn newest_is_typed_into(&self) {
+        self.with(|state| state.machines.last_key_value().expect("a machine").1.shim.typed());
+    }
+
     pub fn set_image(&self, name: &str, state: ImageState) {
         let info = image(name, state);
         self.with(|keeper| {
@@ -169,7 +174,9 @@ fn serve(mut connection: UnixStream, state: &Mutex<State>) {
 
 fn answer(state: &mut State, verb: Verb) -> Body {
     match verb {
-        Verb::Hello { .. } => Body::Hello { version: KEEPER_VERSION, build: "fake".into(), memory_bytes: state.memory_bytes },
+        Verb::Hello { .. } => {
+            Body::Hello { version: KEEPER_VERSION, build: "fake".into(), memory_bytes: state.memory_bytes }
+        }
         Verb::Create { spec } => create(state, spec),
         Verb::Destroy { sandbox } => {
             if let Some(machine) = state.machines.remove(&sandbox) {

@@ -50,6 +50,11 @@ impl FakeShim {
         Self { root: root.into(), socket: socket.into(), inner }
     }
 
+    /// Somebody types.
+    pub fn typed(&self) {
+        *self.inner.input_at.lock().expect("not poisoned") = Some(Instant::now());
+    }
+
     /// Everything of it ends.
     pub fn stop(&self) {
         let _ = std::fs::remove_file(&self.socket);
@@ -73,7 +78,8 @@ fn serve(mut connection: UnixStream, inner: &Arc<Inner>) {
             let terminals = inner.terminals.lock().expect("not poisoned");
             let terminals =
                 terminals.keys().map(|&number| TerminalState { number, running: true, offset: 0, viewers: 0 });
-            let state = State { version: SHIM_VERSION, terminals: terminals.collect(), named: Vec::new(), input_ms_ago };
+            let state =
+                State { version: SHIM_VERSION, terminals: terminals.collect(), named: Vec::new(), input_ms_ago };
             let _ = write_frame(&mut connection, &FromShim::State(state).encode());
         }
     }

@@ -3,13 +3,13 @@
 use quayside_runtime::spec::SandboxId;
 
 use super::{Actor, Next, Report};
+use crate::lesson::model::PageKind;
 use crate::sandbox::Sandbox;
 use crate::session::handle::Refusal;
 use crate::session::launch::{self, LaunchFailure, Launched, Outlook, STAND_IN_NOTE};
 use crate::session::place;
 use crate::session::view::{NoticeLevel, Stage};
 use crate::store::{SandboxState, SessionState};
-use crate::lesson::model::PageKind;
 
 /// Ends of sandboxes that are remembered while a launch is under way: ours may be among them.
 const EARLY_MAX: usize = 32;

@@ -65,10 +65,7 @@ impl Actor {
                 "Your turn came, and for {} nobody was here to take it, so the place went to the next in line.",
                 in_words(self.seed.offer_max)
             ),
-            None => format!(
-                "You were away for {}, so your place in line was given up.",
-                in_words(self.seed.away_max)
-            ),
+            None => format!("You were away for {}, so your place in line was given up.", in_words(self.seed.away_max)),
         };
         self.end(SessionState::Failed, &message, None).await;
         Next::Stop
