@@ -289,6 +289,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sixteen_gibibytes_have_room_for_a_class_of_forty() {
+        let limits = SessionLimits::default();
+        // As a kernel of such a machine shows it.
+        assert!(limits.capacity(Some(16_041_632 * 1024)) >= 40);
+        assert_eq!(limits.capacity(None), limits.max, "a host that does not say it");
+        assert_eq!(limits.capacity(Some(1 << 50)), limits.max);
+        assert_eq!(SessionLimits { max: 7, ..limits }.capacity(Some(16 << 30)), 7);
+    }
+
+    #[test]
+    fn nobody_has_less_time_in_all_than_at_the_start() {
+        let limits = SessionLimits { extend_max_seconds: 60, ..SessionLimits::default() };
+        assert_eq!(limits.extend_max(), limits.time_max());
+    }
+
+    #[test]
     fn a_base_path_begins_and_ends_with_a_slash_however_it_is_written() {
         for (written, path, prefix) in
             [("", "/", ""), ("/", "/", ""), ("learn", "/learn/", "/learn"), ("/a/b/", "/a/b/", "/a/b")]

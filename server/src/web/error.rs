@@ -109,8 +109,8 @@ impl From<StartError> for WebError {
                 let which = least_used.as_ref().map_or_else(String::new, |LeastUsed { title, unused, .. }| {
                     format!(" The one that you have not used for longest is “{title}”{}.", since(*unused))
                 });
-                let message =
-                    format!("You have {max} machines running, which is as many as one person may have.{which}");
+                let machines = if max == 1 { "1 machine".to_owned() } else { format!("{max} machines") };
+                let message = format!("You have {machines} running, which is as many as one person may have.{which}");
                 let offer = least_used
                     .map(|LeastUsed { session, title, .. }| Offer { session: session.to_string(), title })
                     .map(Box::new);
