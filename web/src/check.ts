@@ -59,7 +59,9 @@ export class Check {
     if (!(button instanceof HTMLButtonElement)) return;
     const { check } = words;
     const running = state.check?.is === "running";
-    button.disabled = obstacle(state) !== null;
+    // Not `disabled`: the focus would be lost with each connection.
+    button.disabled = false;
+    button.setAttribute("aria-disabled", String(obstacle(state) !== null));
     button.toggleAttribute("data-stop", running);
     setText(button, running ? check.stop : state.check || state.boot.passed ? check.again : check.check);
   }

@@ -17,7 +17,7 @@ export class Phone {
 
   constructor(private readonly tabs: () => Tabs) {
     for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
-      button.addEventListener("click", () => this.show(button.dataset.viewTo === "terminal" ? "terminal" : "lesson"));
+      button.addEventListener("click", () => this.turn(button.dataset.viewTo === "terminal" ? "terminal" : "lesson"));
     }
     const keys = byId("keys");
     keys.hidden = false;
@@ -51,7 +51,14 @@ export class Phone {
     }, 150);
   }
 
-  private show(view: "lesson" | "terminal"): void {
+  /** Goes to a view; where both are in sight, the focus goes there. */
+  show(view: "lesson" | "terminal"): void {
+    this.turn(view);
+    if (view === "lesson") byId("lesson").focus();
+    else this.tabs().inFront?.focus();
+  }
+
+  private turn(view: "lesson" | "terminal"): void {
     this.work.dataset.view = view;
     for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
       button.setAttribute("aria-selected", String(button.dataset.viewTo === view));
