@@ -47,6 +47,10 @@ export class Notes {
     if (this.notes.delete(about)) this.draw();
   }
 
+  get shown(): Note | undefined {
+    return this.newest()?.[1];
+  }
+
   private newest(): [string, Note] | undefined {
     return [...this.notes].at(-1);
   }

@@ -12,6 +12,7 @@ import type { News } from "./live.js";
 import { followLook, improveLook } from "./look.js";
 import { improveMenu } from "./menu.js";
 import { Notes } from "./notes.js";
+import { Peek } from "./peek.js";
 import { Phone } from "./phone.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
@@ -38,7 +39,10 @@ improveEdge(boot.base);
 
 const store = new Store(initial(boot));
 const api = new Api(boot);
-const notes = new Notes(() => keep());
+const notes = new Notes(() => {
+  keep();
+  peek.draw();
+});
 const retry = new Retry(() => store.update({ lost: retry.state }));
 const phone = new Phone(() => tabs);
 const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
@@ -50,7 +54,10 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
   leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
   modify: (text) => phone.modify(text),
-  printed: () => phone.printed(),
+  printed: () => {
+    phone.printed();
+    peek.printed();
+  },
 });
 const actions: Actions = new Actions(store, tabs, () => {
   if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
@@ -74,6 +81,7 @@ const session: Session = new Session(store, api, retry, {
   news: (news) => onNews(news),
   refused: () => showNotice("reload", words.note.refused),
 });
+const peek = new Peek(store, notes, () => tabs.inFront?.lastLines(2) ?? []);
 const keep = keepFocus(() => {
   tabs.inFront?.focus();
   return tabs.inFront !== undefined;

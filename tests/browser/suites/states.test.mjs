@@ -2,9 +2,8 @@
 // read, and axe has nothing to say. A new state is a line in STATES.
 
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { axe, contrast, overflow, rectangles } from "../harness/look.mjs";
-import { Service } from "../harness/service.mjs";
 import { shared } from "../harness/shared.mjs";
 import { pause, until } from "../harness/until.mjs";
 import { Visitor } from "../harness/visitor.mjs";
@@ -165,4 +164,123 @@ test("nothing jumps, sticks out or is hard to read in any state of the workspace
   assert.equal(faults.join("\n"), "");
   assert.deepEqual(stage.visitor.complaints, []);
   await stage.visitor.leave();
+});
+
+/** The other screens, in an order in which one visit meets them. */
+const SCREENS = {
+  "the catalogue, for the first time": (visitor) => visitor.go(""),
+  "the catalogue's menu": (visitor) => visitor.page.locator("#menu summary").click(),
+  "a broken lesson": (visitor) => visitor.go("harbour/torn"),
+  "no such page": (visitor) => visitor.go("nowhere/at-all"),
+  "from another page": async ({ page }) => {
+    await page.goto("about:blank");
+    await page.setContent(`<form method="post" action="${service.url}/look"><button name="theme" value="dark">Go</button></form>`);
+    const [answer] = await Promise.all([page.waitForNavigation(), page.locator("button").click()]);
+    assert.equal(answer.status(), 403);
+  },
+  "a lesson that cannot run here": (visitor) => visitor.go("harbour/cluster"),
+  "a lesson that lacks something": (visitor) => visitor.open("harbour/wishes/intro"),
+  "every extreme": (visitor) => visitor.open("extremes/long/1"),
+  "every extreme, failed": async (visitor) => assert.equal((await visitor.check())[0], "failed"),
+  "the end": (visitor) => visitor.go("extremes/long/finish"),
+  "the catalogue, come back": (visitor) => visitor.go(""),
+};
+
+test("no other screen sticks out or is hard to read", async () => {
+  const visitor = await Visitor.arrive(service, { reducedMotion: "reduce" });
+  const faults = [];
+  for (const [screen, enter] of Object.entries(SCREENS)) {
+    await enter(visitor);
+    await look(visitor, screen, faults);
+  }
+  assert.equal(faults.join("\n"), "");
+  assert.deepEqual(visitor.complaints, []);
+  await visitor.go("extremes/long/1");
+  await visitor.leave();
+});
+
+test("without a script every screen can be read, and the looks can be chosen", async () => {
+  const visitor = await Visitor.arrive(service, { javaScriptEnabled: false, reducedMotion: "reduce" });
+  const { page } = visitor;
+  await visitor.go("harbour/walk/1");
+  await visitor.shot("without-a-script");
+  await page.locator("#menu summary").click();
+  assert.equal(await page.locator("#leave").isVisible(), false, "what needs a script is not shown");
+  for (const [name, value] of [["theme", "dark"], ["size", "projector"], ["water", "day"]]) {
+    await page.locator(`.choice [name="${name}"][value="${value}"]`).click();
+    assert.equal(await page.locator("html").getAttribute(`data-${name}`), value);
+    assert.match(page.url(), /harbour\/walk\/1$/, "back where one was");
+    await page.locator("#menu summary").click();
+  }
+  await visitor.shot("without-a-script-chosen");
+  // As many machines as one person may have, and one more.
+  const starts = ["harbour/actions/1", "harbour/walk/1", "harbour/cargo/intro", "harbour/writing/intro", "jetty/old/intro", "extremes/long/1"];
+  let status = 0;
+  for (const path of starts) {
+    await visitor.go(path);
+    [status] = (await Promise.all([page.waitForNavigation(), page.locator("#start button").click()])).map((answer) => answer?.status());
+    if (status === 409) break;
+  }
+  assert.equal(status, 409);
+  await visitor.shot("too-many");
+  for (const path of starts) {
+    await visitor.go(path);
+    const session = /"session":\{"id":"([^"]+)"/.exec(await page.content())?.[1];
+    if (session) await visitor.context.request.post(`${service.url}/api/sessions/${session}/leave`, { headers: { origin: service.url } });
+  }
+  await visitor.context.close();
+});
+
+/** Tastes and needs that change colours and sizes everywhere. */
+const TASTES = {
+  projector: { look: { size: "projector" } },
+  "day water": { look: { water: "day" } },
+  "day water on a projector": { look: { size: "projector", water: "day" } },
+  "more contrast": { media: { contrast: "more" } },
+  "more contrast, day water": { media: { contrast: "more" }, look: { water: "day" } },
+  "forced colours": { media: { forcedColors: "active" } },
+};
+
+test("projector, day water, more contrast and forced colours, live and without a reload", async () => {
+  const stage = await Stage.open("harbour/walk/1");
+  const { page, visitor } = stage;
+  await stage.check("failed", LONG);
+  await stage.phase("preparing");
+  const faults = [];
+  const background = () => page.locator(".pane[data-front] .xterm-scrollable-element").evaluate((element) => getComputedStyle(element).backgroundColor);
+  const night = await background();
+  const letters = () => page.locator("#letters").textContent().then(Number);
+  const usual = await letters();
+  for (const [taste, { look: chosen = {}, media = {} }] of Object.entries(TASTES)) {
+    await page.emulateMedia({ contrast: "no-preference", forcedColors: "none", ...media });
+    await page.locator("#menu summary").click();
+    for (const [name, value] of Object.entries({ size: "normal", water: "night", ...chosen })) await page.locator(`.choice [name="${name}"][value="${value}"]`).click();
+    await page.keyboard.press("Escape");
+    await pause(150);
+    if (chosen.size === "projector") assert.ok((await letters()) > usual, "larger letters in the terminal");
+    else assert.equal(await letters(), usual);
+    if (!media.forcedColors) assert.equal((await background()) === night, chosen.water !== "day", `${taste}: the terminal follows at once`);
+    for (const [width, height] of Object.entries(WIDTHS).filter(([width]) => AXE_WIDTHS.includes(width))) {
+      await page.setViewportSize({ width: Number(width), height });
+      for (const theme of THEMES) {
+        await page.emulateMedia({ colorScheme: theme });
+        const at = `${taste}, ${width} px, ${theme}`;
+        const seen = [...(await overflow(page)), ...(media.forcedColors ? [] : await contrast(page)), ...(await axe(page, { forced: Boolean(media.forcedColors) })).map((fault) => `axe: ${fault}`)];
+        for (const fault of seen) faults.push(`${at}: ${fault}`);
+        await visitor.shot(`${taste.replaceAll(/\W+/g, "-")}-${width}-${theme}`);
+      }
+    }
+    await page.setViewportSize({ width: 1280, height: 800 });
+  }
+  assert.equal(faults.join("\n"), "");
+  assert.deepEqual(visitor.complaints, []);
+  // The first frame of the next page is drawn as this one: nothing flashes.
+  await page.emulateMedia({ contrast: "no-preference", forcedColors: "none" });
+  await page.locator("#menu summary").click();
+  await page.locator('.choice [name="size"][value="projector"]').click();
+  await page.locator('.choice [name="water"][value="day"]').click();
+  await pause(300);
+  const html = await (await visitor.context.request.get(page.url())).text();
+  assert.match(html, /<html lang="en" data-size="projector" data-water="day">/);
+  await visitor.leave();
 });
