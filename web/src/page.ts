@@ -1,5 +1,7 @@
 // Every page but the workspace.
 
-import { improveThemeSwitch } from "./theme.js";
+import { improveLook } from "./look.js";
+import { improveMenu } from "./menu.js";
 
-improveThemeSwitch();
+improveLook();
+improveMenu();

@@ -23,7 +23,7 @@ pub fn router(app: &App) -> Router {
         .route("/", get(lessons::catalogue))
         .route("/assets/{name}", get(lessons::asset))
         .route("/favicon.svg", get(lessons::favicon))
-        .route("/theme", post(lessons::theme))
+        .route("/look", post(lessons::look))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/api/sessions/{id}", get(api::session))
