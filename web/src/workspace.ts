@@ -13,6 +13,7 @@ import { Phone } from "./phone.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
+import { improveSheets } from "./sheet.js";
 import { drawStage } from "./stage.js";
 import { Store, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
@@ -72,6 +73,7 @@ const session: Session = new Session(store, api, retry, {
 });
 drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
 improveMenu();
+improveSheets(() => notes.show("page", { is: "warn", ...words.note.sheetUnreachable, closes: true }));
 watchNetwork();
 if (boot.playable) void session.open();
 

@@ -9,6 +9,8 @@ mod error;
 mod records;
 mod sessions;
 mod learners;
+mod codes;
+mod sweep;
 mod sandboxes;
 
 #[cfg(test)]
@@ -22,9 +24,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::StoreError;
 pub use records::{
-    Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
-    SessionState, UnixMs,
+    CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed, SandboxRow,
+    SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
+pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
+pub use sweep::{Keep, Swept};
 pub use sessions::Room;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
