@@ -4,11 +4,17 @@
 export function improveCodeForm(): void {
   const form = document.querySelector<HTMLFormElement>("form[data-code-form]");
   const field = form?.querySelector<HTMLInputElement>("input[name=code]");
-  const code = location.hash.slice(1);
-  if (!form || !field || !code) return;
-  history.replaceState(null, "", location.pathname);
-  field.value = decode(code);
-  form.requestSubmit();
+  if (!form || !field) return;
+  const take = (): void => {
+    const code = location.hash.slice(1);
+    if (!code) return;
+    history.replaceState(null, "", location.pathname);
+    field.value = decode(code);
+    form.requestSubmit();
+  };
+  // A link that is followed while the page is open loads nothing.
+  addEventListener("hashchange", take);
+  take();
 }
 
 function decode(text: string): string {
