@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use quayside_runtime::host::room::Sizing;
+use quayside_runtime::sizing::{self, Budget};
 use quayside_runtime::spec::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub struct WebConfig {
     pub trusted_proxies: Vec<Network>,
     #[serde(default)]
     pub sessions: SessionLimits,
+    #[serde(default)]
+    pub keep: KeepDays,
     /// The room each sandbox gets.
     #[serde(default)]
     pub sandbox: Limits,
@@ -48,6 +50,7 @@ impl WebConfig {
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             sessions: SessionLimits::default(),
+            keep: KeepDays::default(),
             sandbox: Limits::default(),
         }
     }
@@ -98,10 +101,9 @@ pub struct SessionLimits {
     pub offer_max_seconds: u32,
     /// How long a learner in line may be away before the place in line is given up.
     pub away_max_seconds: u32,
-    /// Memory that is left to the host and to the service itself.
+    /// Memory that is left to the host and to the service itself; 0: as much as [`sizing`] keeps back.
     pub memory_reserve_bytes: u64,
-    /// What a session is counted with, which is less than it may take: a class of 40 fits on 16 GiB, of which
-    /// a kernel shows about 15.3.
+    /// What a session is counted with, which is less than it may take; 0: as much as [`sizing`] plans.
     pub memory_per_session_bytes: u64,
 }
 
@@ -119,8 +121,8 @@ impl Default for SessionLimits {
             line_max: 200,
             offer_max_seconds: 60,
             away_max_seconds: 15 * 60,
-            memory_reserve_bytes: 1024 * 1024 * 1024,
-            memory_per_session_bytes: 352 * 1024 * 1024,
+            memory_reserve_bytes: 0,
+            memory_per_session_bytes: 0,
         }
     }
 }
@@ -151,14 +153,36 @@ impl SessionLimits {
         Duration::from_secs(u64::from(self.away_max_seconds))
     }
 
-    pub fn sizing(&self) -> Sizing {
-        Sizing { reserve_bytes: self.memory_reserve_bytes, per_session_bytes: self.memory_per_session_bytes }
+    /// How many sessions there may be at once, on a host with so much memory; `None`: it does not say. Never
+    /// none: a host that is too small for one session should serve that one slowly rather than nobody.
+    pub fn capacity(&self, memory_bytes: Option<u64>, sandbox: &Limits) -> u32 {
+        let Some(memory_bytes) = memory_bytes else { return self.max };
+        let kept = match self.memory_reserve_bytes {
+            0 => sizing::memory_kept_bytes(memory_bytes),
+            reserve => reserve,
+        };
+        let each = match self.memory_per_session_bytes {
+            0 => Budget::of(sandbox).memory_bytes,
+            share => share,
+        };
+        let room = sizing::fitting(memory_bytes, kept, each).max(1);
+        self.max.min(u32::try_from(room).unwrap_or(u32::MAX))
     }
+}
 
-    /// How many sessions there may be at once, on a host with so much memory; `None`: it does not say.
-    pub fn capacity(&self, memory_bytes: Option<u64>) -> u32 {
-        let room = memory_bytes.map_or(u32::MAX, |memory| self.sizing().places(memory));
-        self.max.min(room)
+/// How long the store keeps what nobody asks for, in days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct KeepDays {
+    /// A learner with all progress, after the last visit: a class comes back after the holidays, and next year.
+    pub learners: u32,
+    /// A session that has ended; the last one of each lesson is kept with its learner. At least a week.
+    pub sessions: u32,
+}
+
+impl Default for KeepDays {
+    fn default() -> Self {
+        Self { learners: 365, sessions: 30 }
     }
 }
 
@@ -291,11 +315,15 @@ mod tests {
     #[test]
     fn sixteen_gibibytes_have_room_for_a_class_of_forty() {
         let limits = SessionLimits::default();
+        let capacity = |limits: &SessionLimits, memory| limits.capacity(memory, &Limits::default());
         // As a kernel of such a machine shows it.
-        assert!(limits.capacity(Some(16_041_632 * 1024)) >= 40);
-        assert_eq!(limits.capacity(None), limits.max, "a host that does not say it");
-        assert_eq!(limits.capacity(Some(1 << 50)), limits.max);
-        assert_eq!(SessionLimits { max: 7, ..limits }.capacity(Some(16 << 30)), 7);
+        assert_eq!(capacity(&limits, Some(16_041_632 * 1024)), 40);
+        assert_eq!(capacity(&limits, None), limits.max, "a host that does not say it");
+        assert_eq!(capacity(&limits, Some(1 << 50)), limits.max);
+        assert_eq!(capacity(&limits, Some(1 << 20)), 1, "slowly rather than not at all");
+        assert_eq!(capacity(&SessionLimits { max: 7, ..limits.clone() }, Some(16 << 30)), 7);
+        let told = SessionLimits { memory_reserve_bytes: 1 << 30, memory_per_session_bytes: 3 << 30, ..limits };
+        assert_eq!(capacity(&told, Some(16 << 30)), 5);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use quayside_runtime::host::probe::{self, Place};
 use quayside_runtime::image::show::size;
 use serde::Serialize;
 
-use crate::config::SessionLimits;
 use crate::supervisor;
 
 /// Everything that was looked for.
@@ -50,7 +49,7 @@ pub fn examine(data: &Path, listen: SocketAddr, debian_mirror: Option<&str>) -> 
     // A service of this data directory holds the address itself, or another one; it says so better.
     let serves = supervisor::running(data).is_ok_and(|pid| pid.is_some());
     let listen = (!serves).then_some(listen);
-    Report::new(&probe::examine(&Place { data, listen, debian_mirror, sizing: SessionLimits::default().sizing() }))
+    Report::new(&probe::examine(&Place { data, listen, debian_mirror }))
 }
 
 impl Report {
@@ -143,6 +142,7 @@ fn name(need: Need) -> String {
         Need::DataDirectory => "data directory".into(),
         Need::Disk => "room on disk".into(),
         Need::Memory => "memory".into(),
+        Need::Learners => "learners at once".into(),
         Need::Port => "address to listen on".into(),
     }
 }
@@ -165,6 +165,7 @@ fn without(need: Need) -> &'static str {
         Need::DataDirectory => "images and sessions cannot be kept, or programs in a sandbox do not run as they should",
         Need::Disk => "the Debian image cannot be made, or sessions run out of room",
         Need::Memory => "few sessions can run at once",
+        Need::Learners => "a session may be refused, or be slow",
         Need::Port => "nobody can reach the lessons",
     }
 }
@@ -238,6 +239,7 @@ fn remedy(need: Need, cause: &Cause) -> String {
         (Need::DataDirectory, _) => "name another directory by --data".into(),
         (Need::Disk, _) => "make room, or name a directory on a larger disk by --data".into(),
         (Need::Memory, _) => "end what else uses memory".into(),
+        (Need::Learners, _) => "give this machine more of what limits it, or the sandboxes less".into(),
         (Need::Port, Cause::NotOurs(_)) => "ip address shows this machine's; name one by --listen".into(),
         (Need::Port, Cause::Taken(_)) => {
             "end what listens there (ss -ltnp shows it), or name another address by --listen".into()

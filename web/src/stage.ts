@@ -115,7 +115,8 @@ interface Saying {
   second?: Deed & { label: string };
 }
 
-function saying({ phase, refusal, offer, line, session }: State): Saying {
+/** What there is to say where there is no machine. */
+export function saying({ phase, refusal, offer, line, session }: State): Saying {
   const { starting, failed, ended, lost, refused } = words.wait;
   if (refusal && offer) {
     const second = { label: refused.again, does: "start" } as const;

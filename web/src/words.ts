@@ -88,6 +88,10 @@ export const words = {
       text: "The server did not answer. Your machine goes on; try the link again in a moment.",
     },
     notRestarted: "No fresh machine",
+    sheetUnreachable: {
+      title: "This did not come",
+      text: "The server did not answer. Your machine goes on; try again in a moment.",
+    },
     refused: "The server does not speak to this page any more. Reload it; your machine keeps everything.",
   },
   terminal: {
@@ -120,6 +124,8 @@ export const words = {
     check: "Check",
     again: "Check again",
     stop: "Stop",
+    all: "All of it",
+    less: "Less of it",
     says: {
       idle: ["Your turn.", "Do it in the terminal, then check. The check only looks; it changes nothing."],
       none: ["Nothing to check here.", "Go on when you are ready."],
@@ -139,6 +145,7 @@ export const words = {
   change: "Change to the fuller machine? This one ends, and its files and terminals go with it. Your progress stays.",
   afresh: "Start afresh with a new machine? This one ends, and its files, terminals and programs go with it. Your progress and your time stay, and the lesson prepares the new one up to this page.",
   leave: "End this machine? Its files and terminals go with it. Your progress stays.",
+  sheet: { unreachable: "The server did not answer. Nothing was changed; try again in a moment." },
   passedStep: (step: string) => `Step ${step}, passed`,
   seconds: (n: number) => `, ${n} s`,
 };

@@ -15,7 +15,7 @@ use super::finding::{
     CONTROLLERS, Cause, Finding, Namespace, Need, Settings, State, accounts_within, cause_of_namespace, map_covers,
     overlapping_ranges,
 };
-use super::room::{Sizing, memory_bytes};
+use super::memory::{in_meminfo, memory_bytes};
 use super::trial::{Failure, Stage, attempt};
 use crate::cgroup::layout::Layout;
 use crate::cgroup::parent::Parent;
@@ -25,6 +25,8 @@ use crate::launch::lease::{Ids, RANGE, SLOTS_MAX, WEB_ID};
 use crate::launch::plan::staging_directory;
 use crate::network::netlink::Netlink;
 use crate::rootfs::disk;
+use crate::sizing::{self, Capacity};
+use crate::spec::Limits;
 use crate::sys;
 use crate::sys::process::CLONE_NEWTIME;
 
@@ -45,8 +47,6 @@ pub struct Place<'a> {
     /// `None`: a service holds it already.
     pub listen: Option<SocketAddr>,
     pub debian_mirror: Option<&'a str>,
-    /// How sessions would be counted.
-    pub sizing: Sizing,
 }
 
 /// Looks at everything that a service at `place` would need. Changes nothing that lasts; the caller has one
@@ -95,7 +95,8 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::Mirror, mirror);
     add(Need::DataDirectory, data_directory(place.data));
     add(Need::Disk, room(place.data));
-    add(Need::Memory, memory(place.sizing));
+    add(Need::Memory, memory());
+    add(Need::Learners, learners(place.data));
     if let Some(listen) = place.listen {
         add(Need::Port, port(listen));
     }
@@ -426,24 +427,41 @@ fn room(data: &Path) -> State {
     }
 }
 
-/// What is free now, and how many learners the whole has room for.
-fn memory(sizing: Sizing) -> State {
-    let whole = Layout::of_host().ok().and_then(|layout| memory_bytes(&layout, &Parent::of_host(&layout)));
-    let room = whole.map_or(String::new(), |whole| {
-        format!("; {} in all, room for {} learners at once", size(whole), sizing.places(whole))
-    });
+fn memory() -> State {
     let has = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_memory(&text));
     match has {
         Some(has) if has < MEMORY_WANTED_BYTES => State::Weak(Cause::Little { has, wanted: MEMORY_WANTED_BYTES }),
-        Some(has) => State::Present(format!("{} free{room}", size(has))),
+        Some(has) => State::Present(size(has)),
         None => State::Weak(Cause::Other("/proc/meminfo does not say".into())),
     }
 }
 
+fn learners(data: &Path) -> State {
+    let host = match machine(data) {
+        Ok(host) => host,
+        Err(error) => return State::Weak(Cause::Other(format!("cannot tell: {error}"))),
+    };
+    let capacity = Capacity::of(host, &Limits::default());
+    match capacity.learners {
+        0 => State::Weak(Cause::Other(capacity.to_string())),
+        _ => State::Present(capacity.to_string()),
+    }
+}
+
+/// What there is of this machine, whoever uses it now.
+fn machine(data: &Path) -> io::Result<sizing::Host> {
+    let layout = Layout::of_host()?;
+    let memory_bytes = memory_bytes(&layout, &Parent::of_host(&layout)).ok_or(io::ErrorKind::InvalidData)?;
+    let stat = statvfs(existing(data))?;
+    Ok(sizing::Host {
+        memory_bytes,
+        processors: std::thread::available_parallelism()?.get() as u64,
+        disk_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+    })
+}
+
 fn available_memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+    in_meminfo(meminfo, "MemAvailable:")
 }
 
 fn size(bytes: u64) -> String {

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quayside_runtime::spec::Limits;
 use tokio::sync::{Notify, watch};
 
 use super::view::{Place, Wait};
@@ -37,20 +38,23 @@ pub type Places = HashMap<SessionId, Place>;
 pub struct Line {
     store: Store,
     limits: Arc<SessionLimits>,
+    /// What each sandbox is allowed.
+    sandbox: Arc<Limits>,
     host: watch::Receiver<Option<HostInfo>>,
     places: watch::Sender<Arc<Places>>,
     stirred: Arc<Notify>,
 }
 
 impl Line {
-    pub fn new(store: Store, limits: SessionLimits, host: watch::Receiver<Option<HostInfo>>) -> Self {
+    pub fn new(store: Store, limits: SessionLimits, sandbox: Limits, host: watch::Receiver<Option<HostInfo>>) -> Self {
         let (places, _) = watch::channel(Arc::default());
-        Self { store, limits: Arc::new(limits), host, places, stirred: Arc::default() }
+        let (limits, sandbox) = (Arc::new(limits), Arc::new(sandbox));
+        Self { store, limits, sandbox, host, places, stirred: Arc::default() }
     }
 
     /// How many sessions there may be at once; `None` until the keeper has said what the host has.
     pub fn capacity(&self) -> Option<u32> {
-        self.host.borrow().map(|host| self.limits.capacity(host.memory_bytes))
+        self.host.borrow().map(|host| self.limits.capacity(host.memory_bytes, &self.sandbox))
     }
 
     /// As [`Line::capacity`], and waits for it; 0 when the keeper does not come.

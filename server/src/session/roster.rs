@@ -105,7 +105,7 @@ pub struct Start<'a> {
 
 impl Roster {
     pub fn new(store: Store, sandboxes: Sandboxes, shelf: Shelf, sessions: SessionLimits, limits: Limits) -> Self {
-        let line = Line::new(store.clone(), sessions.clone(), sandboxes.host());
+        let line = Line::new(store.clone(), sessions.clone(), limits.clone(), sandboxes.host());
         let (asides, _) = broadcast::channel(ASIDES_MAX);
         let tasks = Mutex::default();
         Self { inner: Arc::new(Inner { store, sandboxes, shelf, sessions, limits, line, asides, tasks }) }

@@ -159,7 +159,7 @@ impl SessionRow {
 
 async fn open(at: &mut SqliteConnection, opening: &Opening, room: Room, now: UnixMs) -> sqlx::Result<Opened> {
     let theirs = unfinished_of(at, opening.learner).await?;
-    let here = |row: &&SessionRow| row.course == opening.course && row.scenario == opening.scenario;
+    let here = |row: &&SessionRow| !row.aside && row.course == opening.course && row.scenario == opening.scenario;
     if let Some(row) = theirs.iter().find(here) {
         return Ok(Opened::Found(row.clone()));
     }

@@ -10,6 +10,8 @@ mod records;
 mod sessions;
 mod line;
 mod learners;
+mod codes;
+mod sweep;
 mod sandboxes;
 
 #[cfg(test)]
@@ -22,11 +24,13 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::StoreError;
+pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
 pub use line::{Clock, Pace, Room};
 pub use records::{
-    Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
-    SessionState, UnixMs,
+    CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed, SandboxRow,
+    SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
+pub use sweep::{Keep, Swept};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

@@ -10,16 +10,23 @@
 //! ```
 
 pub mod assets;
+pub mod look;
 pub mod pages;
 pub mod visit;
 mod bucket;
+mod guesses;
+mod words;
+mod qr;
 mod cookie;
 mod listen;
 mod messages;
 mod error;
 mod app;
 mod guard;
+mod progress;
 mod lessons;
+mod learners;
+mod housekeeping;
 mod api;
 mod sockets;
 mod health;
@@ -77,6 +84,7 @@ pub async fn serve_until(
         async move { roster.keep_line().await }
     });
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
+    let sweeping = tokio::spawn(housekeeping::sweep_now_and_then(store.clone(), config.keep.clone()));
     let router = routes::router(&app);
     let listening = tokio::spawn(listen::listen(listener, router, app.stopping()));
     tracing::info!(lessons = %config.lessons_dir.display(), "serving");
@@ -87,6 +95,7 @@ pub async fn serve_until(
     listening.await.context("the accept loop panicked")?;
     sockets.ended().await;
     reloading.abort();
+    sweeping.abort();
     following.abort();
     lining_up.abort();
     roster.release().await;
