@@ -18,6 +18,7 @@ import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
 import { improveShortcuts } from "./shortcuts.js";
+import { improveSheets } from "./sheet.js";
 import { drawStage } from "./stage.js";
 import { Store, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
@@ -94,6 +95,7 @@ improveShortcuts({
   terminal: () => phone.show("terminal"),
   check: () => document.getElementById("check")?.click(),
 });
+improveSheets(() => notes.show("page", { is: "warn", ...words.note.sheetUnreachable, closes: true }));
 watchNetwork();
 store.watch(keep);
 if (boot.playable) void session.open();
