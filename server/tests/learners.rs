@@ -88,7 +88,11 @@ async fn a_code_brings_progress_and_the_living_machine_with_its_screen_to_anothe
     let code = make_code(&school).await;
     let asked = look_up(&home, &code.to_lowercase().replace('-', "+")).await;
     assert_eq!(asked.status, 200, "{}", asked.body);
-    assert!(asked.body.contains(&handle_of(&school).await) && asked.body.contains("1 machine running"), "{}", asked.body);
+    assert!(
+        asked.body.contains(&handle_of(&school).await) && asked.body.contains("1 machine running"),
+        "{}",
+        asked.body
+    );
     assert!(home.cookie().is_none(), "looking changes nothing");
     let answer = redeem(&home, &code).await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{}", answer.body);

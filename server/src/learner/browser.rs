@@ -27,7 +27,8 @@ pub fn browser_name(user_agent: &str) -> String {
         ("Mac OS X", "a Mac"),
         ("Linux", "Linux"),
     ];
-    let first = |known: &[(&str, &'static str)]| known.iter().find(|(word, _)| agent.contains(word)).map(|&(_, name)| name);
+    let first =
+        |known: &[(&str, &'static str)]| known.iter().find(|(word, _)| agent.contains(word)).map(|&(_, name)| name);
     match (first(&browsers), first(&systems)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.into(),
@@ -56,7 +57,10 @@ mod tests {
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1 Version/17.0 Mobile Safari/604.1",
                 "Safari on iPhone",
             ),
-            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605.1 Version/17 Safari/605.1", "Safari on a Mac"),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15) AppleWebKit/605.1 Version/17 Safari/605.1",
+                "Safari on a Mac",
+            ),
             ("", "A browser"),
             ("<script>alert(1)</script>", "A browser"),
         ] {

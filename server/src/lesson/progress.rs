@@ -97,7 +97,8 @@ mod tests {
     impl Version {
         /// Every step of it, passed.
         fn all(&self) -> Vec<PassedStep> {
-            let step = |(step, mark): &(u32, StepMark)| PassedStep { digest: self.0.into(), step: *step, mark: mark.clone() };
+            let step =
+                |(step, mark): &(u32, StepMark)| PassedStep { digest: self.0.into(), step: *step, mark: mark.clone() };
             self.1.iter().map(step).collect()
         }
 

@@ -213,7 +213,10 @@ async fn two_learners_become_one_and_nothing_of_either_is_lost() {
     assert_eq!(rows.iter().map(|row| row.id).collect::<std::collections::BTreeSet<_>>(), [aside, alone].into());
     fixture.end(aside, 30).await;
     assert!(fixture.store.bring_forward(aside).await.is_err(), "it is over");
-    assert_eq!(fixture.store.latest_session(theirs, "namespaces", "pid").await.expect("an answer").map(|row| row.id), Some(front));
+    assert_eq!(
+        fixture.store.latest_session(theirs, "namespaces", "pid").await.expect("an answer").map(|row| row.id),
+        Some(front)
+    );
 }
 
 #[tokio::test]
@@ -291,11 +294,14 @@ async fn a_learner_who_is_forgotten_leaves_nothing_but_a_machine_that_is_still_t
 async fn a_sweep_takes_what_nobody_asks_for_and_leaves_the_last_session_of_each_scenario() {
     let fixture = fixture().await;
     let (learner, device) = fixture.learner_at("here", UnixMs(DAY)).await;
-    let session = async |scenario: &str, created: i64| {
-        match fixture.store.open_session(&opening(learner, scenario), ROOM, UnixMs(created)).await.expect("an answer") {
-            Opened::New(row) => row.id,
-            other => panic!("{other:?}"),
-        }
+    let session = async |scenario: &str, created: i64| match fixture
+        .store
+        .open_session(&opening(learner, scenario), ROOM, UnixMs(created))
+        .await
+        .expect("an answer")
+    {
+        Opened::New(row) => row.id,
+        other => panic!("{other:?}"),
     };
     let mut ids = Vec::new();
     for day in 1..=3 {

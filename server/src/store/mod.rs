@@ -23,13 +23,13 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::StoreError;
+pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
 pub use records::{
     CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed, SandboxRow,
     SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
-pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
-pub use sweep::{Keep, Swept};
 pub use sessions::Room;
+pub use sweep::{Keep, Swept};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

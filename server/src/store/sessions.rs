@@ -164,11 +164,12 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-        let done = sqlx::query("UPDATE session SET aside = 0, version = version + 1 WHERE id = $1 AND ended_ms IS NULL")
-            .bind(id.to_string())
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        let done =
+            sqlx::query("UPDATE session SET aside = 0, version = version + 1 WHERE id = $1 AND ended_ms IS NULL")
+                .bind(id.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
         self.one(done)?;
         transaction.commit().await.map_err(failed)
     }

@@ -137,9 +137,7 @@ impl App {
     /// before it.
     pub fn taken_off(&self, device: DeviceId) -> impl Future<Output = ()> + Send + use<> {
         let mut taken_off = self.inner.taken_off.subscribe();
-        async move {
-            while taken_off.recv().await.is_ok_and(|gone| gone != device) {}
-        }
+        async move { while taken_off.recv().await.is_ok_and(|gone| gone != device) {} }
     }
 
     pub fn stopping(&self) -> Stopping {

@@ -137,7 +137,9 @@ mod tests {
 
     #[test]
     fn every_different_cookie_of_our_name_is_seen_up_to_a_limit() {
-        let line = |digits: &[&str]| digits.iter().map(|two| format!("learner={}", two.repeat(32))).collect::<Vec<_>>().join("; ");
+        let line = |digits: &[&str]| {
+            digits.iter().map(|two| format!("learner={}", two.repeat(32))).collect::<Vec<_>>().join("; ")
+        };
         let count = |digits: &[&str]| Secret::all_of(&request(&line(digits)), Scheme::Http).len();
         assert_eq!(count(&["ab", "ab"]), 1);
         assert_eq!(count(&["ab", "cd"]), 2);

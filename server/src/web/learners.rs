@@ -94,11 +94,7 @@ pub async fn remove_device(
     Ok(to_elsewhere(State(app)).await)
 }
 
-pub async fn resume(
-    State(app): State<App>,
-    Extension(nonce): Extension<Nonce>,
-    headers: HeaderMap,
-) -> Response {
+pub async fn resume(State(app): State<App>, Extension(nonce): Extension<Nonce>, headers: HeaderMap) -> Response {
     form(&app, &nonce, &headers, StatusCode::OK, String::new(), None)
 }
 
@@ -267,7 +263,8 @@ fn no_code(error: CodeError) -> Trouble {
 
 /// Why a code that reads well brings nobody.
 fn worthless(state: CodeState) -> Trouble {
-    let another = "Make another one where you worked before: Go on elsewhere, in the menu of a lesson or on the first page.";
+    let another =
+        "Make another one where you worked before: Go on elsewhere, in the menu of a lesson or on the first page.";
     let since = |at: UnixMs| ago(UnixMs::now().0 - at.0);
     let (title, text) = match state {
         CodeState::Used(at) => (

@@ -19,8 +19,8 @@ use super::pages::{
 use super::progress::{Progress, page_name, scenarios};
 use super::visit::{Nonce, Visit};
 use super::{assets, hex};
-use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::learner::handle;
+use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
 use crate::lesson::progress::passed_steps;
 use crate::session::Found;

@@ -211,8 +211,11 @@ impl FlagsView {
             ("eight", "eighth"),
         ];
         let (hoisted, all) = (self.hoisted(), self.flags.len());
-        match (hoisted.checked_sub(1).and_then(|at| NUMBERS.get(at)), all.checked_sub(1).and_then(|at| NUMBERS.get(at))) {
-            (Some(_), Some((all, _))) if hoisted == self.flags.len() && hoisted > 1 => format!("All {all} flags are hoisted."),
+        match (hoisted.checked_sub(1).and_then(|at| NUMBERS.get(at)), all.checked_sub(1).and_then(|at| NUMBERS.get(at)))
+        {
+            (Some(_), Some((all, _))) if hoisted == self.flags.len() && hoisted > 1 => {
+                format!("All {all} flags are hoisted.")
+            }
             (Some((_, nth)), Some((all, _))) => format!("Your {nth} flag of {all}."),
             _ => String::new(),
         }
@@ -745,7 +748,8 @@ mod tests {
         let html = view.render().unwrap();
         assert!(html.contains("2 steps, every check passed. Your second flag of three."), "{html}");
         assert!(html.contains("<span class=\"flag flag--down\" data-ns=\"net\""));
-        view.flags = Some(FlagsView { flags: [("pid", FlagState::Hoisted), ("net", FlagState::Hoisted)].map(flag).into() });
+        view.flags =
+            Some(FlagsView { flags: [("pid", FlagState::Hoisted), ("net", FlagState::Hoisted)].map(flag).into() });
         assert!(view.render().unwrap().contains("All two flags are hoisted."));
     }
 

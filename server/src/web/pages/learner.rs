@@ -130,7 +130,10 @@ impl SummaryView {
             parts.push(format!("{} begun", self.begun));
         }
         if self.running > 0 {
-            parts.push(format!("{} running", if self.running == 1 { "1 machine".into() } else { format!("{} machines", self.running) }));
+            parts.push(format!(
+                "{} running",
+                if self.running == 1 { "1 machine".into() } else { format!("{} machines", self.running) }
+            ));
         }
         parts.join(", ")
     }
