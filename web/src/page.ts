@@ -1,9 +1,11 @@
 // Every page but the workspace.
 
 import { improveCopy } from "./copycode.js";
+import { improveLook } from "./look.js";
+import { improveMenu } from "./menu.js";
 import { improveCodeForm } from "./resume.js";
-import { improveThemeSwitch } from "./theme.js";
 
-improveThemeSwitch();
+improveLook();
+improveMenu();
 improveCopy(document);
 improveCodeForm();

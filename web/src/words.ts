@@ -88,6 +88,8 @@ export const words = {
     check: "Check",
     again: "Check again",
     stop: "Stop",
+    all: "All of it",
+    less: "Less of it",
     says: {
       idle: ["Your turn.", "Do it in the terminal, then check. The check only looks; it changes nothing."],
       none: ["Nothing to check here.", "Go on when you are ready."],

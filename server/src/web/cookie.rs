@@ -1,7 +1,8 @@
-//! The two cookies that the server reads and writes: who a learner is, and how pages are drawn.
+//! The cookies that the server reads and writes: who a learner is, and how pages are drawn.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use super::look::Choice;
 use super::visit::Scheme;
 use crate::store::SecretHash;
 
@@ -60,11 +61,12 @@ fn name(scheme: Scheme) -> &'static str {
     }
 }
 
-/// The cookie that keeps a theme. Scripts may read it: it is a taste, not a secret.
-pub fn theme(name: &str, base: &str, scheme: Scheme) -> HeaderValue {
+/// The cookie that keeps a look. Scripts may read it: it is a taste, not a secret.
+pub fn look(choice: Choice, base: &str, scheme: Scheme) -> HeaderValue {
     let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
-    let line = format!("theme={name}; Path={base}; Max-Age={MAX_AGE}; SameSite=Lax{secure}");
-    HeaderValue::from_str(&line).expect("a theme's name and a base path are a header's characters")
+    let (name, value) = (choice.taste.name, choice.value());
+    let line = format!("{name}={value}; Path={base}; Max-Age={MAX_AGE}; SameSite=Lax{secure}");
+    HeaderValue::from_str(&line).expect("a choice and a base path are a header's characters")
 }
 
 /// Every cookie of a request in one line.

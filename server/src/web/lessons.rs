@@ -6,15 +6,15 @@ use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
 use super::app::App;
 use super::cookie;
 use super::error::WebError;
+use super::look::Choice;
 use super::messages::SessionBody;
 use super::pages::{
     self, AfterView, AsideView, BackView, BrokenView, CatalogueView, CourseView, DiagnosticView, FlagsView, LackView,
-    LessonRow, LessonState, LevelView, PageLink, PageView, ResumeView, StepView, Theme, WorkspaceView,
+    LessonRow, LessonState, LevelView, PageLink, PageView, ResumeView, StepView, WorkspaceView,
 };
 use super::progress::{Progress, page_name, scenarios};
 use super::visit::{Nonce, Visit};
@@ -38,25 +38,26 @@ pub async fn favicon(headers: HeaderMap) -> Response {
     assets::favicon(&headers)
 }
 
-#[derive(Debug, Deserialize)]
-pub struct ThemeForm {
-    theme: String,
-}
-
-/// Keeps a theme, and leads back to where the learner was.
-pub async fn theme(
+/// Keeps what was chosen about the looks, and leads back to where the learner was.
+pub async fn look(
     State(app): State<App>,
     Extension(visit): Extension<Visit>,
     headers: HeaderMap,
-    Form(form): Form<ThemeForm>,
+    Form(form): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let unknown = || WebError::new(StatusCode::BAD_REQUEST, "theme", "No such theme", "It is light, dark or system.");
-    let theme = Theme::from_name(&form.theme).ok_or_else(unknown)?;
+    let unknown = || {
+        let message = "A page chooses theme, size or water, each from a few values.";
+        WebError::new(StatusCode::BAD_REQUEST, "look", "No such look", message)
+    };
     let base = app.base().as_str();
     let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok());
     let back = referer.and_then(|link| visit.own_path(link)).filter(|path| path.starts_with(base)).unwrap_or(base);
-    let cookie = cookie::theme(theme.name(), base, visit.scheme);
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(back)).into_response())
+    let mut answer = Redirect::to(back).into_response();
+    for (name, value) in &form {
+        let choice = Choice::read(name, value).ok_or_else(unknown)?;
+        answer.headers_mut().append(header::SET_COOKIE, cookie::look(choice, base, visit.scheme));
+    }
+    Ok(answer)
 }
 
 /// A picture of a lesson.

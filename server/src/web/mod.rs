@@ -10,6 +10,7 @@
 //! ```
 
 pub mod assets;
+pub mod look;
 pub mod pages;
 pub mod visit;
 mod bucket;

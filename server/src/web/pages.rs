@@ -10,6 +10,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
 use super::assets;
+use super::look::Look;
 
 pub mod learner;
 
@@ -49,70 +50,6 @@ impl Frame {
     /// The addresses of the chunks that a script imports at once.
     fn chunks(&self, name: &str) -> Vec<String> {
         assets::imports(name).iter().map(|path| format!("{}{path}", self.base)).collect()
-    }
-}
-
-/// How a browser wants pages drawn: kept in cookies, so that the server draws the first frame right.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Look {
-    pub theme: Theme,
-    /// Where the edge between lesson and terminal lies, in per cent of the width.
-    pub edge: Option<u8>,
-}
-
-impl Look {
-    /// The width that the edge may leave the lesson, in per cent; the same limits as in `edge.ts`.
-    const EDGE: std::ops::RangeInclusive<u8> = 25..=60;
-
-    /// Reads the cookies `theme` and `edge` from the request's `Cookie` header; what does not read is
-    /// left at its default.
-    pub fn from_cookies(header: &str) -> Self {
-        let mut look = Self::default();
-        for (name, value) in header.split(';').filter_map(|pair| pair.trim().split_once('=')) {
-            match name {
-                "theme" => look.theme = Theme::from_name(value).unwrap_or_default(),
-                "edge" => look.edge = value.parse().ok().filter(|edge| Self::EDGE.contains(edge)),
-                _ => {}
-            }
-        }
-        look
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Theme {
-    /// What the browser's system prefers.
-    #[default]
-    System,
-    Light,
-    Dark,
-}
-
-impl Theme {
-    /// Reads the value of the cookie, and of the form field `theme`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "system" => Some(Self::System),
-            "light" => Some(Self::Light),
-            "dark" => Some(Self::Dark),
-            _ => None,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    /// What the switch turns to where no script knows what the system prefers.
-    fn other(self) -> &'static str {
-        match self {
-            Self::Dark => "light",
-            Self::Light | Self::System => "dark",
-        }
     }
 }
 
@@ -661,19 +598,13 @@ mod tests {
     }
 
     #[test]
-    fn cookies_choose_theme_and_edge_and_nonsense_is_ignored() {
-        let look = Look::from_cookies("learner=x; theme=dark; edge=42");
-        assert_eq!(look, Look { theme: Theme::Dark, edge: Some(42) });
-        assert_eq!(Look::from_cookies("theme=<b>; edge=99"), Look::default());
-        assert_eq!(Look::from_cookies("edge=; theme"), Look::default());
-    }
-
-    #[test]
-    fn the_theme_is_in_the_first_frame_only_where_the_browser_chose_one() {
+    fn what_was_chosen_is_in_the_first_frame_and_what_was_not_is_not() {
         let mut view = workspace("1");
         assert!(view.render().unwrap().contains("<html lang=\"en\">"));
-        view.frame.look.theme = Theme::Dark;
-        assert!(view.render().unwrap().contains("<html lang=\"en\" data-theme=\"dark\">"));
+        view.frame.look = Look::from_cookies("theme=dark; water=day");
+        let html = view.render().unwrap();
+        assert!(html.contains("<html lang=\"en\" data-theme=\"dark\" data-water=\"day\">"));
+        assert!(html.contains("name=\"water\" value=\"day\" aria-pressed=\"true\""));
     }
 
     #[test]
