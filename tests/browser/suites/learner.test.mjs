@@ -65,6 +65,25 @@ test("two devices with one cookie have one machine, and hear of each other", asy
   await one.leave();
 });
 
+test("two lessons opened at once by a browser that was never here are one learner's", async () => {
+  const one = await Visitor.arrive(service);
+  const two = await one.anotherTab();
+  await Promise.all([one.go("harbour/actions/1"), two.go("harbour/walk/1")]);
+  await Promise.all([one.prompt(), two.prompt()]);
+  await one.command("echo one-$((1 + 1))", "one-2");
+  await two.command("echo two-$((1 + 1))", "two-2");
+  service.sandboxes();
+  assert.notEqual((await one.session()).id, (await two.session()).id);
+  await one.go("");
+  assert.match(await one.page.locator("main").innerText(), /step 1 of/);
+  await two.page.reload();
+  await two.sees("two-2");
+  const id = (await two.session()).id;
+  await one.context.request.post(`${service.url}/api/sessions/${id}/leave`, { headers: { origin: service.url } });
+  await one.go("harbour/actions/1");
+  await one.leave();
+});
+
 test("a code brings progress and a living terminal to a fresh browser, over the lesson and without a word in any address", async () => {
   const school = await Visitor.arrive(service);
   await school.open("harbour/actions/1");
