@@ -17,8 +17,8 @@ import { Phone } from "./phone.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
-import { improveSheets } from "./sheet.js";
 import { improveShortcuts } from "./shortcuts.js";
+import { improveSheets } from "./sheet.js";
 import { drawStage } from "./stage.js";
 import { Store, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
@@ -53,7 +53,7 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   dropped: (bytes) => notes.show("dropped", { is: "warn", ...words.note.dropped(bytes), closes: true }),
   refused: (why) => session.refused(why),
   tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
-  leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
+  leave: (backwards) => (backwards ? tabs.focusTab() : notes.focus() || byId("lesson").focus()),
   modify: (text) => phone.modify(text),
   printed: () => {
     phone.printed();
