@@ -72,6 +72,7 @@ lessons: web
 	@echo "== proof of the bundled lessons"
 	cargo build --locked -p quayside
 	$(SUDO) $(DEBUG) lesson test --strict --type --data $(CURDIR)/target/test-data lessons
+	$(SUDO) $(DEBUG) lesson test --strict --type --data $(CURDIR)/target/test-data tests/lessons
 
 tests/browser/node_modules/.package-lock.json: tests/browser/package-lock.json
 	npm --prefix tests/browser ci --no-fund --no-audit
