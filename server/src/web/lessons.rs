@@ -21,6 +21,7 @@ use super::visit::{Nonce, Visit};
 use super::{assets, hex};
 use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
+use crate::lesson::needs;
 use crate::session::Found;
 use crate::session::view::{SessionView, Stage};
 use crate::store::{LearnerId, Passed, SessionRow, SessionState, UnixMs};
@@ -228,9 +229,8 @@ fn page_view(page: &Page, passed: &[u32], told: &[LackView]) -> PageView {
 
 /// What the page's scripts and commands ask for; what its text asks for is named in the text. Nothing twice.
 fn lacks_without_place(page: &Page, told: &[LackView]) -> Vec<String> {
-    let without_place = |lack: &&Lack| {
-        matches!(lack.what.as_str(), "check" | "script" | "docker" | "internet" | "systemd" | "kubernetes")
-    };
+    let without_place =
+        |lack: &&Lack| matches!(lack.what.as_str(), "check" | "script") || needs::is_of_the_machine(&lack.what);
     let lacks = page.lacks.iter().filter(without_place).map(|lack| lack.says.clone());
     lacks.filter(|says| !told.iter().any(|told| told.says == *says)).collect()
 }
