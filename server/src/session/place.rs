@@ -16,6 +16,11 @@ pub const LOG_DIR: &str = "/var/log/killercoda";
 /// Paths in one chmod: far below the kernel's limit for arguments.
 const CHMOD_PATHS_MAX: usize = 500;
 
+/// Where scenarios look for the address of a port, with `PORT` in place of its number.
+const PORT_ADDRESS_FILE: &str = "/etc/killercoda/host";
+/// Ports are reached from inside only.
+const PORT_ADDRESS: &str = "http://localhost:PORT\n";
+
 /// What is to be placed.
 #[derive(Debug, Default)]
 pub struct Placement {
@@ -38,6 +43,11 @@ pub fn plan(scenario: &Scenario) -> Placement {
             source: PutSource::Bytes(Bytes::new()),
         });
     }
+    placement.files.push(Put {
+        path: PORT_ADDRESS_FILE.into(),
+        mode: 0o644,
+        source: PutSource::Bytes(Bytes::from_static(PORT_ADDRESS.as_bytes())),
+    });
     let mut left = FILES_MAX;
     let mut modes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for asset in &scenario.assets {
