@@ -1,6 +1,7 @@
 // The server's HTTP interface, as functions. Paths are built on the base path that the server wrote into the page.
 
 import type { Boot, CheckView, Offer, SessionView } from "./state.js";
+import { inTurn } from "./turns.js";
 
 /** The server said no, in words for the learner; `status` 0: it did not answer. */
 export class Refusal extends Error {
@@ -20,7 +21,7 @@ export class Api {
   /** `instead`: a session that is ended for it. */
   start(page: string, instead?: string): Promise<SessionView> {
     const path = `${this.boot.course}/${this.boot.scenario}/start`;
-    return this.ask("POST", path, new URLSearchParams(instead ? { page, instead } : { page }));
+    return inTurn(() => this.ask("POST", path, new URLSearchParams(instead ? { page, instead } : { page })));
   }
 
   session(id: string): Promise<SessionView> {
