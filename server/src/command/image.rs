@@ -8,7 +8,7 @@ use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, show};
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::spec::data_dir::DataDir;
 
-use super::Data;
+use super::{Data, flag};
 
 #[derive(Debug, Args)]
 pub struct Image {
@@ -48,8 +48,11 @@ impl Image {
                 print!("{}", show::ls_lines(&store.list()));
             }
             Verb::Prepare { data, debian_mirror, names } => {
-                let data = data.open()?;
-                let sources = Sources { debian_mirror, ..Sources::default() };
+                let loaded =
+                    data.load(flag("--debian-mirror", "images.debian-mirror", debian_mirror).into_iter().collect())?;
+                let settings = loaded.merged.settings;
+                let data = super::open(&settings)?;
+                let sources = Sources { debian_mirror: settings.images.debian_mirror, ..Sources::default() };
                 let all = || open(&data).map(|store| store.list().into_iter().map(|image| image.name).collect());
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {

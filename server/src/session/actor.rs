@@ -143,7 +143,7 @@ pub fn session(seed: Seed) -> (Handle, impl Future<Output = ()> + Send + 'static
     let (view_in, view) = watch::channel(Arc::new(first_view(&seed)));
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let handle = Handle { inbox: inbox_in, view, connections: connections.clone(), scenario: seed.scenario.clone() };
-    let span = tracing::info_span!("session", session = %seed.row.id);
+    let span = tracing::error_span!(parent: None, "session", session = %seed.row.id);
     let wanted = PageKind::from_slug(&seed.row.page);
     let actor = Actor {
         seed,
@@ -717,6 +717,7 @@ impl Actor {
     }
 
     fn tell(&mut self, running: RunningCheck, check: Check) {
+        self.seed.sandboxes.metrics().checked(check.is.word());
         self.change(|view| view.check = Some(check.clone()));
         for reply in running.waiting {
             let _ = reply.send(Ok(check.clone()));

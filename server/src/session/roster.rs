@@ -77,6 +77,18 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+impl StartError {
+    /// For figures.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::TooMany(_) => "too-many",
+            Self::Unplayable(_) => "unplayable",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
 impl Roster {
     pub fn new(
         store: Store,
@@ -261,6 +273,11 @@ impl Roster {
             task.await;
         });
         handle
+    }
+
+    /// The picture of every session that has a task, for whoever counts them.
+    pub fn views(&self) -> Vec<Arc<SessionView>> {
+        self.handles().iter().map(Handle::view).collect()
     }
 
     fn handles(&self) -> Vec<Handle> {

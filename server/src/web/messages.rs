@@ -6,7 +6,7 @@ use quayside_runtime::keeper::protocol::{ImageInfo, ImageState};
 use serde::Serialize;
 
 use crate::session::view::{
-    self, ADDRESS, Check, Notice, NoticeLevel, Outcome, Phase, ScriptKind, ScriptRun, ScriptState, SessionView, Stage,
+    self, ADDRESS, Check, Notice, NoticeLevel, Phase, ScriptKind, ScriptRun, ScriptState, SessionView, Stage,
 };
 use crate::store::UnixMs;
 
@@ -136,13 +136,7 @@ impl From<&view::Environment> for EnvironmentBody {
 
 impl From<&Check> for CheckBody {
     fn from(check: &Check) -> Self {
-        let is = match check.is {
-            Outcome::Running => "running",
-            Outcome::Passed => "passed",
-            Outcome::Failed => "failed",
-            Outcome::Broken => "broken",
-            Outcome::Stopped => "stopped",
-        };
+        let is = check.is.word();
         Self { step: check.step, is, words: check.words.clone(), seconds: tenths(check.seconds) }
     }
 }
