@@ -33,11 +33,12 @@ function newest(paths) {
 export class Service {
   #process;
 
-  /** `images`: a data directory whose images are copied instead of made again. */
-  constructor({ host = "127.0.0.1", lessons = LESSONS, images, args = [], data } = {}) {
+  /** `base`: the base path that `args` name. `images`: a data directory whose images are copied instead of made again. */
+  constructor({ host = "127.0.0.1", lessons = LESSONS, images, args = [], data, base = "" } = {}) {
     this.host = host;
     this.lessons = lessons;
     this.args = args;
+    this.base = base;
     this.data = data ?? mkdtempSync(join(tmpdir(), "quayside-browser-"));
     this.log = join(this.data, "service.log");
     if (images && !data) {
@@ -47,7 +48,7 @@ export class Service {
   }
 
   get url() {
-    return `http://${this.host}:${this.port}`;
+    return `http://${this.host}:${this.port}${this.base}`;
   }
 
   get pid() {
