@@ -9,13 +9,15 @@
 //! It holds the data directory's lock and the listening socket: a connection made while the web process
 //! is replaced waits in the backlog. Parts die with it (PR_SET_PDEATHSIG), sandboxes do not.
 
+mod renewal;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::fcntl::{Flock, FlockArg};
@@ -33,8 +35,8 @@ use crate::account::Account;
 use crate::config::{KeeperConfig, LogFormat, WebConfig};
 use crate::control::{self, FromWeb, ToWeb, WebLine};
 use crate::notify::Manager;
-use crate::telemetry::chain;
-use crate::tls::{self, Pair, Stamp, TlsError};
+use crate::tls;
+use renewal::Renewal;
 
 /// A part that lives this long has started well.
 const LIVES: Duration = Duration::from_secs(10);
@@ -45,9 +47,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const PARTS_END: Duration = Duration::from_secs(5);
 /// How long the keeper may take to end every sandbox: each gets some seconds, several at a time.
 const SANDBOXES_END: Duration = Duration::from_secs(120);
-
-/// How often somebody looks whether the certificate was renewed.
-const CERTIFICATE_EVERY: Duration = Duration::from_secs(10);
 
 /// What the supervisor is told.
 #[derive(Debug)]
@@ -202,51 +201,6 @@ struct Listeners {
     metrics: Option<TcpListener>,
 }
 
-/// The certificate as it was last taken, and whether there is another.
-struct Renewal {
-    files: tls::Files,
-    stamp: Stamp,
-    pair: Pair,
-    looked: Instant,
-}
-
-impl Renewal {
-    fn begin(files: tls::Files) -> Result<Self, TlsError> {
-        let stamp = files.stamp();
-        let pair = Self::read(&files)?;
-        Ok(Self { files, stamp, pair, looked: Instant::now() })
-    }
-
-    fn read(files: &tls::Files) -> Result<Pair, TlsError> {
-        let pair = files.read()?;
-        let now = SystemTime::now();
-        if let Some(remark) = pair.check(now)?.ends_soon(now) {
-            tracing::warn!("{remark}");
-        }
-        Ok(pair)
-    }
-
-    /// Whether there is another pair that fits. One that does not is said once, and the old one stays.
-    fn renew(&mut self) -> bool {
-        self.looked = Instant::now();
-        let stamp = self.files.stamp();
-        if stamp == self.stamp {
-            return false;
-        }
-        self.stamp = stamp;
-        match Self::read(&self.files) {
-            Ok(pair) => {
-                self.pair = pair;
-                true
-            }
-            Err(error) => {
-                tracing::error!(error = chain(&error), "the new certificate is not taken; the old one stays");
-                false
-            }
-        }
-    }
-}
-
 struct Parts {
     binary: File,
     keeper_config: Vec<u8>,
@@ -332,7 +286,7 @@ impl Parts {
 
     fn hand_over_certificate(&self) {
         let (Some(line), Some(renewal)) = (&self.web_line, &self.renewal) else { return };
-        if let Err(error) = line.tell(&ToWeb::Certificate(renewal.pair.clone())) {
+        if let Err(error) = line.tell(&ToWeb::Certificate(renewal.pair().clone())) {
             tracing::warn!(%error, "cannot hand the certificate over to the web process");
         }
     }
@@ -357,7 +311,7 @@ impl Parts {
 
     /// When something is to be done even if nothing happens.
     fn next_due(&self) -> Option<Instant> {
-        let look = self.renewal.as_ref().map(|renewal| renewal.looked + CERTIFICATE_EVERY);
+        let look = self.renewal.as_ref().map(|renewal| renewal.due());
         [self.keeper.due, self.web.due, look].into_iter().flatten().min()
     }
 
@@ -384,7 +338,7 @@ impl Parts {
                 }
             }
             self.reap()?;
-            if self.renewal.as_ref().is_some_and(|renewal| renewal.looked.elapsed() >= CERTIFICATE_EVERY) {
+            if self.renewal.as_ref().is_some_and(|renewal| renewal.due() <= Instant::now()) {
                 self.renew_certificate();
             }
             for part in [Part::Keeper, Part::Web] {
