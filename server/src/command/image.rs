@@ -56,11 +56,7 @@ impl Image {
                 print!("{}", show::ls_lines(&store.list()));
             }
             Verb::Prepare { data, debian_mirror, names } => {
-                let loaded =
-                    data.load(flag("--debian-mirror", "images.debian-mirror", debian_mirror).into_iter().collect())?;
-                let settings = loaded.merged.settings;
-                let data = super::open(&settings)?;
-                let sources = Sources { debian_mirror: settings.images.debian_mirror, ..Sources::default() };
+                let (data, sources) = sources(&data, debian_mirror)?;
                 let all = || open(&data).map(|store| store.list().into_iter().map(|image| image.name).collect());
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {
@@ -69,8 +65,8 @@ impl Image {
                 }
             }
             Verb::Relock { data, debian_mirror } => {
-                let sources = Sources { debian_mirror, ..Sources::default() };
-                let (lock, notices) = relock(&open(&data.open()?)?, &sources)?;
+                let (data, sources) = sources(&data, debian_mirror)?;
+                let (lock, notices) = relock(&open(&data)?, &sources)?;
                 notices.iter().for_each(|notice| eprintln!("{notice}"));
                 print!("{lock}");
             }
@@ -82,6 +78,14 @@ impl Image {
         }
         Ok(0)
     }
+}
+
+/// The data directory, and where packages come from.
+fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDir, Sources)> {
+    let flags = flag("--debian-mirror", "images.debian-mirror", debian_mirror);
+    let settings = data.load(flags.into_iter().collect())?.merged.settings;
+    let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
+    Ok((super::open(&settings)?, sources))
 }
 
 fn open(data: &DataDir) -> anyhow::Result<Store> {

@@ -11,6 +11,10 @@ use super::slot::Slot;
 
 /// A day: who waits longer has forgotten it.
 const DAY: u32 = 24 * 60 * 60;
+/// A course of a week, at the longest.
+const WEEK: u32 = 7 * DAY;
+/// Each stands in the store and is told how it goes.
+const LINE_MAX: u32 = 10_000;
 /// In days: longer than anybody asks.
 const YEARS: u32 = 3650;
 /// More than any machine has.
@@ -56,7 +60,15 @@ pub const ROWS: &[Row] = &[
     row("sessions.per-learner-max", "sessions at once of one learner", |it| Slot::Count(&mut it.sessions.per_learner_max, 1..=SLOTS_MAX)),
     row("sessions.starts-burst", "starts that one address may make at once", |it| Slot::Count(&mut it.sessions.starts_burst, 1..=STARTS_MAX)),
     row("sessions.starts-per-minute", "starts that an address gets back each minute", |it| Slot::Count(&mut it.sessions.starts_per_minute, 1..=STARTS_MAX)),
-    row("sessions.idle-max", "a session that nobody looks at for this long is ended", |it| Slot::Seconds(&mut it.sessions.idle_max_seconds, 1..=DAY)),
+    row("sessions.idle-max", "a session that nobody looks at and types into for this long is ended", |it| Slot::Seconds(&mut it.sessions.idle_max_seconds, 1..=DAY)),
+    row("sessions.time-max", "how long a machine has, from its start", |it| Slot::Seconds(&mut it.sessions.time_max_seconds, 1..=WEEK)),
+    row("sessions.extend", "what each Extend adds", |it| Slot::Seconds(&mut it.sessions.extend_seconds, 1..=WEEK)),
+    row("sessions.extend-max", "how long a machine may have in all, with everything that was added", |it| Slot::Seconds(&mut it.sessions.extend_max_seconds, 1..=WEEK)),
+    row("sessions.line-max", "learners in line for a place", |it| Slot::Count(&mut it.sessions.line_max, 0..=LINE_MAX)),
+    row("sessions.offer-max", "how long a free place waits for a learner in line whom nobody sees", |it| Slot::Seconds(&mut it.sessions.offer_max_seconds, 1..=DAY)),
+    row("sessions.away-max", "how long a learner in line may be away before the place in line is given up", |it| Slot::Seconds(&mut it.sessions.away_max_seconds, 1..=DAY)),
+    row("sessions.memory-reserve", "memory that is left to the host and to the service; 0 for an eighth, at least 512 MiB", |it| Slot::Bytes(&mut it.sessions.memory_reserve_bytes, 0..=MEMORY_MAX_BYTES)),
+    row("sessions.memory-per-session", "memory that each session is counted with; 0 for a third of its limit", |it| Slot::Bytes(&mut it.sessions.memory_per_session_bytes, 0..=MEMORY_MAX_BYTES)),
 
     row("keep.learners", "how long a learner is kept with all progress, after the last visit", |it| Slot::Days(&mut it.keep.learners, 1..=YEARS)),
     row("keep.sessions", "how long a session is kept that has ended; the last one of each lesson stays with its learner", |it| Slot::Days(&mut it.keep.sessions, 7..=YEARS)),

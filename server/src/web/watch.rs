@@ -13,10 +13,12 @@ use super::app::App;
 use crate::metrics::{MEDIA_TYPE, Snapshot};
 use crate::session::view::Stage;
 
-const STAGES: [(&str, Stage); 5] = [
+const STAGES: [(&str, Stage); 7] = [
+    ("waiting", Stage::Waiting),
     ("starting", Stage::Starting),
     ("preparing", Stage::Preparing),
     ("ready", Stage::Ready),
+    ("lost", Stage::Lost),
     ("failed", Stage::Failed),
     ("ended", Stage::Ended),
 ];
@@ -42,7 +44,7 @@ async fn snapshot(app: &App) -> Snapshot {
         images: IMAGES.map(|word| (word, image_is(word))).to_vec(),
         keeper_reachable: app.sandboxes().reachable(),
         store_writable: app.lookout().look().await.writable,
-        queue: 0,
+        queue: views.iter().filter(|view| view.phase.is == Stage::Waiting).count(),
         sandboxes: views.iter().filter(|view| view.sandbox.is_some()).count(),
     }
 }
