@@ -16,6 +16,7 @@ use super::messages::{CheckBody, SessionBody};
 use super::visit::Visit;
 use crate::learner::browser_name;
 use crate::lesson::model::{PageKind, Scenario};
+use crate::session::view::Stage;
 use crate::session::{Found, Handle, Refusal, Start};
 use crate::store::{DeviceId, LearnerId, NewDevice, UnixMs};
 
@@ -58,7 +59,10 @@ pub async fn start(
     let session = handle.view().id;
     if !found {
         app.metrics().started("started");
-        app.metrics().await_prompt(session.as_u128());
+        // Time in line says nothing of how quick machines are.
+        if handle.view().phase.is != Stage::Waiting {
+            app.metrics().await_prompt(session.as_u128());
+        }
         tracing::info!(%session, "a session begins");
     }
     let json = accepts_json(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
