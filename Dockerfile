@@ -34,6 +34,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=binary /usr/local/bin/quayside /usr/local/bin/quayside
 VOLUME /var/lib/quayside
+ENV QUAYSIDE_WEB_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 STOPSIGNAL SIGINT
-ENTRYPOINT ["/usr/local/bin/quayside", "serve", "--listen", "0.0.0.0:8080"]
+ENTRYPOINT ["/usr/local/bin/quayside", "serve"]

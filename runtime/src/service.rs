@@ -27,6 +27,22 @@ pub mod part_fds {
     pub const CONFIG: i32 = 3;
     /// The listening socket (web).
     pub const LISTENER: i32 = 4;
+    /// A SOCK_SEQPACKET pair's end, to the supervisor (web).
+    pub const SUPERVISOR: i32 = 5;
+    /// The listening socket for metrics, if there is one (web).
+    pub const METRICS: i32 = 6;
+}
+
+/// What the web process is started with.
+#[derive(Debug)]
+pub struct WebStart<'a> {
+    pub config: &'a [u8],
+    pub listener: BorrowedFd<'a>,
+    pub supervisor: BorrowedFd<'a>,
+    pub metrics: Option<BorrowedFd<'a>>,
+    pub uid: u32,
+    pub gid: u32,
+    pub binds: &'a [Bind],
 }
 
 /// A directory of the host that the web process sees as `ROOM/NAME`.
@@ -41,7 +57,7 @@ pub struct Bind {
 pub fn start_keeper(binary: BorrowedFd, config: &[u8]) -> io::Result<Child> {
     start(
         config,
-        None,
+        &[],
         |program| {
             die_with_parent()?;
             Err(process::exec_fd(program, &[c"quayside", c"keeper"], &environment()))
@@ -50,20 +66,16 @@ pub fn start_keeper(binary: BorrowedFd, config: &[u8]) -> io::Result<Child> {
     )
 }
 
-/// Starts `quayside web` as `id`.
-pub fn start_web(
-    binary: BorrowedFd,
-    config: &[u8],
-    listener: BorrowedFd,
-    id: u32,
-    binds: &[Bind],
-) -> io::Result<Child> {
+/// Starts `quayside web`, as somebody who is not root.
+pub fn start_web(binary: BorrowedFd, web: &WebStart) -> io::Result<Child> {
+    let mut fds = vec![web.listener, web.supervisor];
+    fds.extend(web.metrics);
     start(
-        config,
-        Some(listener),
+        web.config,
+        &fds,
         |program| {
-            enter_room(binds)?;
-            become_id(id, id)?;
+            enter_room(web.binds)?;
+            become_id(web.uid, web.gid)?;
             // Nothing that it starts can have more than it has; it starts nothing.
             rustix::thread::set_no_new_privs(true)?;
             // After the last change of ids, which clears it (prctl(2), PR_SET_PDEATHSIG).
@@ -76,7 +88,8 @@ pub fn start_web(
 
 fn start(
     config: &[u8],
-    listener: Option<BorrowedFd>,
+    // From the one after [`part_fds::CONFIG`] on.
+    fds: &[BorrowedFd],
     become_part: impl FnOnce(BorrowedFd) -> io::Result<()>,
     binary: BorrowedFd,
 ) -> io::Result<Child> {
@@ -87,12 +100,13 @@ fn start(
         nix::unistd::chdir("/")?;
         let high = |fd: BorrowedFd| rustix::io::fcntl_dupfd_cloexec(fd, 32);
         let (config, program) = (high(config.as_fd())?, high(binary)?);
-        let listener: Option<OwnedFd> = listener.map(high).transpose()?;
-        place_fd(config.as_fd(), part_fds::CONFIG)?;
-        if let Some(listener) = &listener {
-            place_fd(listener.as_fd(), part_fds::LISTENER)?;
+        let fds: Vec<OwnedFd> = fds.iter().map(|&fd| high(fd)).collect::<Result<_, _>>()?;
+        let mut number = part_fds::CONFIG;
+        for fd in std::iter::once(&config).chain(&fds) {
+            place_fd(fd.as_fd(), number)?;
+            number += 1;
         }
-        cloexec_from(if listener.is_some() { part_fds::LISTENER + 1 } else { part_fds::CONFIG + 1 })?;
+        cloexec_from(number)?;
         process::reset_signals();
         become_part(program.as_fd())
     };

@@ -1,14 +1,17 @@
 //! The command line: what each subcommand is asked, and nothing of how it is done.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::launch::plan::{Host, staging_directory};
-use quayside_runtime::spec::data_dir::{self, DataDir};
+use quayside_runtime::spec::data_dir::DataDir;
 
+use crate::config::{self, Given, Loaded, Origin, Raw, Settings};
+
+mod config_verbs;
 mod doctor;
 mod image;
 mod lesson;
@@ -33,6 +36,8 @@ enum Command {
     Stop(serve::Stop),
     /// Say what this host has of what is needed, and what to do where it has not
     Doctor(doctor::Doctor),
+    /// Say what the settings are, and whether a file of them is right
+    Config(config_verbs::Config),
     /// List, prepare and remove images
     Image(image::Image),
     /// Try lessons out
@@ -54,23 +59,50 @@ enum Command {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct Data {
-    /// Directory for images, sandboxes and the store
-    #[arg(long, value_name = "DIR", default_value = data_dir::DEFAULT)]
-    pub data: PathBuf,
+    /// File of settings, instead of /etc/quayside/quayside.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory for images, sandboxes and the store; /var/lib/quayside if nothing else is set
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 impl Data {
+    /// The settings, with `flags` over everything else.
+    fn load(&self, mut flags: Vec<Given>) -> anyhow::Result<Loaded> {
+        let data = self.data.as_ref().map(|data| data.display().to_string());
+        flags.extend(flag("--data", "data", data));
+        Ok(config::load(self.config.as_deref(), flags)?)
+    }
+
+    fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(self.load(Vec::new())?.merged.settings)
+    }
+
     fn open(&self) -> anyhow::Result<DataDir> {
-        let path = self.data.display();
-        DataDir::open(&self.data)
-            .with_context(|| format!("cannot use the data directory {path}; name another by --data"))
+        open(&self.settings()?)
+    }
+
+    fn host(&self) -> anyhow::Result<Host> {
+        host(self.settings()?.cgroup.parent.as_deref())
     }
 }
 
+/// What a flag says, if it was given.
+fn flag(flag: &'static str, name: &str, value: Option<String>) -> Option<Given> {
+    value.map(|value| Given { name: name.into(), raw: Raw::One(value), origin: Origin::Flag(flag) })
+}
+
+fn open(settings: &Settings) -> anyhow::Result<DataDir> {
+    let path = settings.data.display();
+    DataDir::open(&settings.data)
+        .with_context(|| format!("cannot use the data directory {path}; name another by --data"))
+}
+
 /// What this host is, as far as launches depend on it.
-fn host() -> anyhow::Result<Host> {
+fn host(cgroup_parent: Option<&Path>) -> anyhow::Result<Host> {
     let cgroups = Layout::of_host().context("cannot read which cgroups this host has")?;
-    let cgroup_parent = Parent::of_host(&cgroups);
+    let cgroup_parent = Parent::wanted(&cgroups, cgroup_parent).context("cannot use the setting cgroup.parent")?;
     Ok(Host { cgroups, cgroup_parent, staging: staging_directory() })
 }
 
@@ -81,6 +113,7 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Serve(serve) => serve.main(),
         Command::Stop(stop) => stop.main(),
         Command::Doctor(doctor) => doctor.main(),
+        Command::Config(config) => config.main(),
         Command::Image(image) => image.main(),
         Command::Lesson(lesson) => lesson.main(),
         Command::Keeper => serve::keeper(),

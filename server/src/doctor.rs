@@ -3,14 +3,12 @@
 //!
 //! The runtime tries things and knows no words ([`quayside_runtime::host`]); here nothing is tried.
 
-use std::net::SocketAddr;
-use std::path::Path;
-
 use quayside_runtime::host::finding::{Cause, Finding, Need, State};
 use quayside_runtime::host::probe::{self, Place};
 use quayside_runtime::image::show::size;
 use serde::Serialize;
 
+use crate::config::Settings;
 use crate::supervisor;
 
 /// Everything that was looked for.
@@ -45,11 +43,14 @@ pub enum Word {
 }
 
 /// Looks at this host. The process has one thread; nothing lasts that is changed.
-pub fn examine(data: &Path, listen: SocketAddr, debian_mirror: Option<&str>) -> Report {
+pub fn examine(settings: &Settings) -> Report {
+    let data = settings.data.as_path();
     // A service of this data directory holds the address itself, or another one; it says so better.
     let serves = supervisor::running(data).is_ok_and(|pid| pid.is_some());
-    let listen = (!serves).then_some(listen);
-    Report::new(&probe::examine(&Place { data, listen, debian_mirror }))
+    let listen = (!serves).then_some(settings.web.listen);
+    let debian_mirror = settings.images.debian_mirror.as_deref();
+    let cgroup_parent = settings.cgroup.parent.as_deref();
+    Report::new(&probe::examine(&Place { data, listen, debian_mirror, cgroup_parent }))
 }
 
 impl Report {
@@ -268,6 +269,8 @@ fn kernel_option(namespace: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use quayside_runtime::host::finding::Namespace;
 
     use super::*;

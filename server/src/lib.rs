@@ -4,7 +4,12 @@
 
 pub mod config;
 pub mod telemetry;
+pub mod metrics;
 pub mod stop;
+pub mod account;
+pub mod notify;
+pub mod tls;
+pub mod control;
 pub mod lesson;
 pub mod learner;
 pub mod store;

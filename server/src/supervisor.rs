@@ -9,6 +9,8 @@
 //! It holds the data directory's lock and the listening socket: a connection made while the web process
 //! is replaced waits in the backlog. Parts die with it (PR_SET_PDEATHSIG), sandboxes do not.
 
+mod renewal;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -24,11 +26,17 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use quayside_runtime::launch::lease::WEB_ID;
-use quayside_runtime::service::{self, Bind, ROOM};
+use quayside_runtime::policy::capabilities;
+use quayside_runtime::service::{self, Bind, ROOM, WebStart};
 use quayside_runtime::spec::data_dir::DataDir;
+use quayside_runtime::sys::process::Child;
 
-use crate::config::{KeeperConfig, WebConfig};
+use crate::account::Account;
+use crate::config::{KeeperConfig, LogFormat, WebConfig};
+use crate::control::{self, FromWeb, ToWeb, WebLine};
+use crate::notify::Manager;
+use crate::tls;
+use renewal::Renewal;
 
 /// A part that lives this long has started well.
 const LIVES: Duration = Duration::from_secs(10);
@@ -42,35 +50,52 @@ const SANDBOXES_END: Duration = Duration::from_secs(120);
 
 /// What the supervisor is told.
 #[derive(Debug)]
-pub struct Settings {
+pub struct Service {
     pub data: DataDir,
     pub listen: SocketAddr,
+    pub metrics_listen: Option<SocketAddr>,
     pub lessons: PathBuf,
+    /// Whom the web process becomes.
+    pub account: Account,
+    pub certificate: Option<tls::Files>,
     pub keeper: KeeperConfig,
     /// Its directories are set here.
     pub web: WebConfig,
+    pub manager: Manager,
 }
 
 /// Serves until it is told to end.
-pub fn serve(settings: Settings) -> anyhow::Result<()> {
-    let lock = Lock::take(&settings.data)?;
-    let listener = TcpListener::bind(settings.listen).with_context(|| {
-        format!(
-            "cannot listen on {0}; end what listens there (ss -ltnp shows it), or name another address: --listen {0}",
-            settings.listen
-        )
-    })?;
+pub fn serve(service: Service) -> anyhow::Result<()> {
+    let lock = Lock::take(&service.data)?;
+    let renewal = service.certificate.clone().map(Renewal::begin).transpose().context("cannot serve https")?;
+    let listener = bind(service.listen, "--listen")?;
+    let metrics = service.metrics_listen.map(|listen| bind(listen, "web.metrics-listen")).transpose()?;
     let address = listener.local_addr()?;
-    prepare_directories(&settings)?;
+    let format = service.web.log.format;
+    let scheme = if renewal.is_some() { "https" } else { "http" };
+    prepare_directories(&service)?;
     service::adopt_orphans()?;
+    // Keeper and web are started by what is left.
+    capabilities::keep_only_needed().context("cannot give up the capabilities that are not needed")?;
     let signals = signals()?;
-    let mut parts = Parts::new(settings, listener)?;
+    let mut parts = Parts::new(service, Listeners { web: listener, metrics }, renewal)?;
     parts.start(Part::Keeper)?;
     parts.start(Part::Web)?;
-    eprintln!("quayside serves on http://{address}; Ctrl-C ends it and every machine");
+    match format {
+        LogFormat::Text => eprintln!("quayside serves on {scheme}://{address}; Ctrl-C ends it and every machine"),
+        LogFormat::Json => tracing::info!(address = format!("{scheme}://{address}"), "quayside serves"),
+    }
     let result = parts.supervise(&signals);
     drop(lock);
     result
+}
+
+fn bind(listen: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen).with_context(|| {
+        format!(
+            "cannot listen on {listen}; end what listens there (ss -ltnp shows it), or name another address by {setting}"
+        )
+    })
 }
 
 /// The data directory's lock: one service at a time. Its file holds the supervisor's pid.
@@ -121,17 +146,18 @@ pub fn running(root: &Path) -> io::Result<Option<Pid>> {
     }
 }
 
-fn prepare_directories(settings: &Settings) -> anyhow::Result<()> {
-    let web = settings.data.web();
+fn prepare_directories(service: &Service) -> anyhow::Result<()> {
+    let Account { uid, gid } = service.account;
+    let web = service.data.web();
     let make = |path: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(path);
     make(&web, 0o700).with_context(|| format!("cannot make {}", web.display()))?;
     for entry in fs::read_dir(&web)?.flatten() {
-        chown(entry.path(), Some(WEB_ID), Some(WEB_ID))?;
+        chown(entry.path(), Some(uid), Some(gid))?;
     }
-    chown(&web, Some(WEB_ID), Some(WEB_ID)).with_context(|| format!("cannot hand over {}", web.display()))?;
+    chown(&web, Some(uid), Some(gid)).with_context(|| format!("cannot hand over {}", web.display()))?;
     make(Path::new(ROOM), 0o755).with_context(|| format!("cannot make {ROOM}"))?;
-    fs::read_dir(&settings.lessons).with_context(|| {
-        format!("cannot read the lessons at {}; name their directory by --lessons", settings.lessons.display())
+    fs::read_dir(&service.lessons).with_context(|| {
+        format!("cannot read the lessons at {}; name their directory by --lessons", service.lessons.display())
     })?;
     Ok(())
 }
@@ -170,36 +196,52 @@ struct Life {
     due: Option<Instant>,
 }
 
+struct Listeners {
+    web: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
 struct Parts {
     binary: File,
     keeper_config: Vec<u8>,
     web_config: Vec<u8>,
-    listener: TcpListener,
+    listeners: Listeners,
+    account: Account,
     binds: Vec<Bind>,
+    manager: Manager,
+    renewal: Option<Renewal>,
+    /// To the web process that runs now.
+    web_line: Option<WebLine>,
     keeper: Life,
     web: Life,
 }
 
 impl Parts {
-    fn new(settings: Settings, listener: TcpListener) -> anyhow::Result<Self> {
+    fn new(service: Service, listeners: Listeners, renewal: Option<Renewal>) -> anyhow::Result<Self> {
         let room = Path::new(ROOM);
         let web = WebConfig {
             store_dir: room.join("store"),
             sockets_dir: room.join("sockets"),
             lessons_dir: room.join("lessons"),
-            ..settings.web
+            tls: renewal.is_some(),
+            metrics: listeners.metrics.is_some(),
+            ..service.web
         };
         let bind = |name, from, writable| Bind { name, from, writable };
         Ok(Self {
             binary: File::open("/proc/self/exe")?,
-            keeper_config: serde_json::to_vec(&settings.keeper)?,
+            keeper_config: serde_json::to_vec(&service.keeper)?,
             web_config: serde_json::to_vec(&web)?,
-            listener,
+            listeners,
+            account: service.account,
             binds: vec![
-                bind("store", settings.data.web(), true),
-                bind("sockets", settings.data.run(), false),
-                bind("lessons", settings.lessons, false),
+                bind("store", service.data.web(), true),
+                bind("sockets", service.data.run(), false),
+                bind("lessons", service.lessons, false),
             ],
+            manager: service.manager,
+            renewal,
+            web_line: None,
             keeper: Life::default(),
             web: Life::default(),
         })
@@ -213,10 +255,9 @@ impl Parts {
     }
 
     fn start(&mut self, part: Part) -> anyhow::Result<()> {
-        let binary = self.binary.as_fd();
         let child = match part {
-            Part::Keeper => service::start_keeper(binary, &self.keeper_config),
-            Part::Web => service::start_web(binary, &self.web_config, self.listener.as_fd(), WEB_ID, &self.binds),
+            Part::Keeper => service::start_keeper(self.binary.as_fd(), &self.keeper_config),
+            Part::Web => self.start_web(),
         };
         let child = child.with_context(|| format!("cannot start the {} process", part.name()))?;
         let life = self.life(part);
@@ -226,19 +267,70 @@ impl Parts {
         Ok(())
     }
 
+    fn start_web(&mut self) -> io::Result<Child> {
+        let (line, theirs) = control::pair()?;
+        let start = WebStart {
+            config: &self.web_config,
+            listener: self.listeners.web.as_fd(),
+            supervisor: theirs.as_fd(),
+            metrics: self.listeners.metrics.as_ref().map(AsFd::as_fd),
+            uid: self.account.uid,
+            gid: self.account.gid,
+            binds: &self.binds,
+        };
+        let child = service::start_web(self.binary.as_fd(), &start)?;
+        self.web_line = Some(line);
+        self.hand_over_certificate();
+        Ok(child)
+    }
+
+    fn hand_over_certificate(&self) {
+        let (Some(line), Some(renewal)) = (&self.web_line, &self.renewal) else { return };
+        if let Err(error) = line.tell(&ToWeb::Certificate(renewal.pair().clone())) {
+            tracing::warn!(%error, "cannot hand the certificate over to the web process");
+        }
+    }
+
+    fn renew_certificate(&mut self) {
+        if self.renewal.as_mut().is_some_and(Renewal::renew) {
+            tracing::info!("the certificate was renewed");
+            self.hand_over_certificate();
+        }
+    }
+
+    /// What the web process has to say.
+    fn hear_web(&mut self) {
+        let Some(line) = &self.web_line else { return };
+        match line.hear() {
+            Ok(Some(FromWeb::Serving)) => self.manager.ready("serving"),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // Its end is seen by its exit status too, which says more.
+            Ok(None) | Err(_) => self.web_line = None,
+        }
+    }
+
+    /// When something is to be done even if nothing happens.
+    fn next_due(&self) -> Option<Instant> {
+        let look = self.renewal.as_ref().map(|renewal| renewal.due());
+        [self.keeper.due, self.web.due, look].into_iter().flatten().min()
+    }
+
     fn supervise(&mut self, signals: &SignalFd) -> anyhow::Result<()> {
         loop {
-            let due = [self.keeper.due, self.web.due].into_iter().flatten().min();
-            let timeout = due.map_or(PollTimeout::NONE, |due| {
+            let timeout = self.next_due().map_or(PollTimeout::NONE, |due| {
                 let wait = due.saturating_duration_since(Instant::now()).as_millis() + 1;
                 PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
             });
-            poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], timeout)?;
+            let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            fds.extend(self.web_line.as_ref().map(|line| PollFd::new(line.as_fd(), PollFlags::POLLIN)));
+            poll(&mut fds, timeout)?;
+            self.hear_web();
             while let Some(info) = signals.read_signal()? {
                 match Signal::try_from(info.ssi_signo as i32) {
                     Ok(Signal::SIGTERM) => return self.end(Signal::SIGTERM, PARTS_END),
                     Ok(Signal::SIGINT) => return self.end(Signal::SIGINT, SANDBOXES_END),
                     Ok(Signal::SIGHUP) => {
+                        self.renew_certificate();
                         // The web process reads its lessons anew; one that is gone reads them when it starts.
                         let _ = self.web.pid.map(|pid| kill(pid, Signal::SIGHUP));
                     }
@@ -246,6 +338,9 @@ impl Parts {
                 }
             }
             self.reap()?;
+            if self.renewal.as_ref().is_some_and(|renewal| renewal.due() <= Instant::now()) {
+                self.renew_certificate();
+            }
             for part in [Part::Keeper, Part::Web] {
                 if self.life(part).due.is_some_and(|due| due <= Instant::now()) {
                     self.start(part)?;
@@ -283,12 +378,14 @@ impl Parts {
         }
         let pause = FIRST_PAUSE * 2u32.pow(life.tries);
         life.due = Some(Instant::now() + pause);
+        self.manager.status(&format!("the {} process has ended and is started again", part.name()));
         tracing::warn!(part = part.name(), ?status, "a part has ended; it is started again");
         Ok(())
     }
 
     /// Web first, so that nobody starts anything more; then the keeper, by `signal`.
     fn end(&mut self, signal: Signal, patience: Duration) -> anyhow::Result<()> {
+        self.manager.stopping();
         if let Some(pid) = self.web.pid.take() {
             end_child(pid, Signal::SIGTERM, PARTS_END);
         }
@@ -323,6 +420,6 @@ fn end_child(pid: Pid, signal: Signal, patience: Duration) {
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        out.debug_struct("Parts").field("listener", &self.listener.as_raw_fd()).finish_non_exhaustive()
+        out.debug_struct("Parts").field("listener", &self.listeners.web.as_raw_fd()).finish_non_exhaustive()
     }
 }

@@ -245,6 +245,21 @@ async fn a_keeper_that_is_restarted_is_found_again_and_meanwhile_nothing_is_lost
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn it_is_ready_only_while_the_keeper_is_there() {
+    let installation = Installation::start().await;
+    let client = installation.client();
+    let answer = client.get("/health/ready").await;
+    assert_eq!((answer.status, &answer.json()["keeper"]), (200, &"ok".into()));
+    installation.keeper.kill();
+    eventually("it says so", async || client.get("/health/ready").await.status == 503).await;
+    let answer = client.get("/health/ready").await;
+    assert_eq!(answer.json()["keeper"], "unreachable", "{}", answer.body);
+    assert_eq!(client.get("/health/live").await.status, 200);
+    installation.keeper.revive();
+    eventually("it is ready again", async || client.get("/health/ready").await.status == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_is_lost_while_the_web_process_is_away_can_be_replaced() {
     let mut installation = Installation::start().await;
     let learner = installation.client();

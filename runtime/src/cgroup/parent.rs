@@ -9,11 +9,11 @@
 //! root (cgroups(7), "No internal processes"). So in a delegated one everybody moves to a leaf first.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::Layout;
+use super::layout::{Layout, V2};
 
 /// Without these no sandbox can be kept in bounds.
 const NEEDED: [&str; 2] = ["memory", "pids"];
@@ -42,7 +42,58 @@ pub struct Seen {
     pub own_controllers: Vec<String>,
 }
 
+/// Why a group that somebody named cannot be the parent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("{} is no path of a group, as system.slice/quayside-machines.service is", .0.display())]
+    Path(PathBuf),
+    #[error("there is no group {}; make it, or have a systemd unit with Delegate=yes make it", .0.display())]
+    Missing(PathBuf),
+    #[error("the group {} does not have the controller {controller}; add it to cgroup.subtree_control of the groups above", .group.display())]
+    Controller { group: PathBuf, controller: &'static str },
+    #[error("processes are in the group {} itself, so groups in it can have no limits; name one that is empty", .0.display())]
+    Inhabited(PathBuf),
+}
+
+/// What the files of a group tell that somebody named, where controllers are on v2.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    pub exists: bool,
+    pub controllers: Vec<String>,
+    /// Processes are in it; ours do not count if it is our own, as they can move.
+    pub inhabited: bool,
+}
+
 impl Parent {
+    /// The group that the setting `wanted` names, else this host's default.
+    pub fn wanted(layout: &Layout, wanted: Option<&Path>) -> Result<Self, Unfit> {
+        let Some(wanted) = wanted else { return Ok(Self::of_host(layout)) };
+        let path = relative(wanted)?;
+        Self::named(layout, &path, root_is_machines(layout), Named::of_host(layout, &path))
+    }
+
+    /// The group at `path`, if sandboxes can live in it. On v1 any group will do, and is made by the first sandbox.
+    pub fn named(layout: &Layout, path: &Path, root_is_machines: bool, named: Named) -> Result<Self, Unfit> {
+        let limits = |v2: &&V2| NEEDED.iter().any(|name| has(&v2.controllers, name));
+        let Some(v2) = layout.v2.as_ref().filter(limits) else {
+            return Ok(Self { path: path.into(), controllers: named.controllers, vacate: false });
+        };
+        let group = || v2.mount.join(path);
+        if !named.exists {
+            return Err(Unfit::Missing(group()));
+        }
+        let on_v2 = |name: &&&str| has(&v2.controllers, name);
+        if let Some(controller) = NEEDED.iter().filter(on_v2).find(|name| !has(&named.controllers, name)) {
+            return Err(Unfit::Controller { group: group(), controller });
+        }
+        let at_machines_root = path == Path::new("") && root_is_machines;
+        let own = layout.own().as_deref() == Some(path);
+        if named.inhabited && !own && !at_machines_root {
+            return Err(Unfit::Inhabited(group()));
+        }
+        Ok(Self { path: path.into(), controllers: named.controllers, vacate: own && !at_machines_root })
+    }
+
     /// This host's default.
     pub fn of_host(layout: &Layout) -> Self {
         Self::choose(layout, Seen::of_host(layout))
@@ -75,6 +126,26 @@ impl Parent {
 
 fn has(controllers: &[String], controller: &str) -> bool {
     controllers.iter().any(|name| name == controller)
+}
+
+/// From a hierarchy's root, without a leading slash.
+fn relative(path: &Path) -> Result<PathBuf, Unfit> {
+    let parts = path.components().filter(|part| !matches!(part, Component::RootDir));
+    let plain = |part| if let Component::Normal(name) = part { Some(name) } else { None };
+    parts.map(plain).collect::<Option<PathBuf>>().ok_or_else(|| Unfit::Path(path.into()))
+}
+
+impl Named {
+    fn of_host(layout: &Layout, path: &Path) -> Self {
+        let Some(v2) = &layout.v2 else { return Self::default() };
+        let group = v2.mount.join(path);
+        let read = |name: &str| std::fs::read_to_string(group.join(name)).unwrap_or_default();
+        Self {
+            exists: group.is_dir(),
+            controllers: read("cgroup.controllers").split_whitespace().map(String::from).collect(),
+            inhabited: !read("cgroup.procs").is_empty(),
+        }
+    }
 }
 
 impl Seen {
@@ -111,7 +182,7 @@ fn is_marked(group: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::{LEAF, V1, V2};
+    use super::super::layout::{LEAF, V1};
     use super::*;
 
     fn strings(words: &[&str]) -> Vec<String> {
@@ -193,6 +264,39 @@ mod tests {
         let mut hybrid = v1(&[("memory", "docker/1"), ("pids", "docker/1")]);
         hybrid.v2 = Some(V2 { mount: "/cg/unified".into(), controllers: vec![], own: Some("docker/1".into()) });
         check(&hybrid, Seen { own_controllers: vec![], own_is_marked: false, ..seen() }, "docker/1", false);
+    }
+
+    #[test]
+    fn a_group_that_is_named_is_taken_if_its_children_can_have_limits() {
+        let empty = || Named { exists: true, controllers: strings(&["memory", "pids"]), inhabited: false };
+        let named = |path: &str, own: &str, named| Parent::named(&v2(own), Path::new(path), true, named);
+        let pool = named("pool", "system.slice/a.service", empty()).expect("it fits");
+        assert_eq!((pool.path.to_str(), pool.vacate, pool.has("pids")), (Some("pool"), false, true));
+        let own = named("a.service", "a.service", Named { inhabited: true, ..empty() }).expect("ours can move");
+        assert!(own.vacate);
+        let root = named("", "a.service", Named { inhabited: true, ..empty() }).expect("the machine's root");
+        assert!(!root.vacate);
+        let group = || PathBuf::from("/cg/pool");
+        let unfit = |state| named("pool", "a.service", state).expect_err("it does not fit");
+        assert_eq!(unfit(Named { exists: false, ..empty() }), Unfit::Missing(group()));
+        assert_eq!(unfit(Named { inhabited: true, ..empty() }), Unfit::Inhabited(group()));
+        let few = Named { controllers: strings(&["memory"]), ..empty() };
+        assert_eq!(unfit(few), Unfit::Controller { group: group(), controller: "pids" });
+    }
+
+    #[test]
+    fn a_group_is_named_from_the_hierarchys_root_and_stays_below_it() {
+        assert_eq!(relative(Path::new("/a/b")), Ok("a/b".into()));
+        assert_eq!(relative(Path::new("a/b/")), Ok("a/b".into()));
+        assert_eq!(relative(Path::new("/")), Ok("".into()));
+        assert!(relative(Path::new("a/../../b")).is_err());
+    }
+
+    #[test]
+    fn on_v1_any_named_group_will_do() {
+        let layout = v1(&[("memory", "docker/1"), ("pids", "docker/1")]);
+        let parent = Parent::named(&layout, Path::new("pool"), false, Named::default()).expect("it fits");
+        assert_eq!((parent.path.to_str(), parent.vacate), (Some("pool"), false));
     }
 
     #[test]

@@ -128,6 +128,9 @@ impl Plan {
             v2: None,
         };
         for v1 in &layout.v1 {
+            if v1.controllers.iter().any(|name| name == "cpuset") {
+                plan.add_cpusets_above(&v1.mount, &parent.path);
+            }
             plan.add_v1(v1.controllers.as_slice(), &v1.mount.join(&parent.path), name, owners, limits);
         }
         if let Some(v2) = &layout.v2 {
@@ -189,7 +192,6 @@ impl Plan {
             self.directories.push(Directory { path: top.clone(), owner, joins: joins.map(String::from).to_vec() });
         }
         if has("cpuset") {
-            // A new cpuset is empty, and nothing can enter an empty one (cpuset(7)).
             let below: &[&str] =
                 if split { &["..", "", "shim", "check", "payload", "payload/init"] } else { &["..", ""] };
             for &group in below {
@@ -218,6 +220,18 @@ impl Plan {
             self.set_optional(parent.join("quayside/cpu.shares"), shares(ALL_CPU_WEIGHT));
         }
         self.v1.push(V1Top { path: top, split });
+    }
+
+    /// A new cpuset is empty, and nothing can enter an empty one (cpuset(7)); those above ours may be new, too.
+    fn add_cpusets_above(&mut self, mount: &Path, parent: &Path) {
+        let mut above: Vec<&Path> = parent.ancestors().filter(|path| *path != Path::new("")).collect();
+        above.reverse();
+        for group in above {
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                let file = mount.join(group).join(file);
+                self.settings.push(Setting { file, value: COPY_FROM_PARENT.into(), optional: true });
+            }
+        }
     }
 
     fn add_v2(&mut self, mount: &Path, parent: &Parent, name: &str, owners: Owners, limits: &Limits) {
@@ -361,6 +375,19 @@ mod tests {
         assert_eq!(late, [("/cg/quayside/ID/payload/cgroup.subtree_control", "+cpu +memory +pids")]);
         assert!(plan.settings.iter().all(|setting| !setting.file.ends_with("payload/cgroup.subtree_control")));
         assert_eq!(plan.v2_join(Member::Init).unwrap(), Path::new("/cg/quayside/ID/payload/init"));
+    }
+
+    #[test]
+    fn on_v1_every_cpuset_from_the_root_down_is_filled_before_anything_enters() {
+        let cpuset = V1 { controllers: vec!["cpuset".into()], mount: "/cg/cpuset".into(), own: None };
+        let parent = Parent { path: "system.slice/a.service".into(), ..Parent::default() };
+        let plan = plan_below(&Layout { v1: vec![cpuset], v2: None }, &parent);
+        let filled = plan.settings.iter().filter(|setting| setting.file.ends_with("cpuset.cpus"));
+        let filled: Vec<&str> = filled.map(|one| one.file.parent().unwrap().to_str().unwrap()).collect();
+        let base = "/cg/cpuset/system.slice";
+        let service = format!("{base}/a.service");
+        let (quayside, top) = (format!("{service}/quayside"), format!("{service}/quayside/ID"));
+        assert_eq!(filled, [base, &service, &quayside, &top]);
     }
 
     #[test]

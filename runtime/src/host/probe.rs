@@ -47,6 +47,8 @@ pub struct Place<'a> {
     /// `None`: a service holds it already.
     pub listen: Option<SocketAddr>,
     pub debian_mirror: Option<&'a str>,
+    /// Where sandboxes' groups are to go, if somebody has said it.
+    pub cgroup_parent: Option<&'a Path>,
 }
 
 /// Looks at everything that a service at `place` would need. Changes nothing that lasts; the caller has one
@@ -73,7 +75,7 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     for which in Namespace::ALL {
         add(Need::Namespace(which), tried(&|| namespace(which)));
     }
-    for (need, state) in cgroups(is_root) {
+    for (need, state) in cgroups(is_root, place.cgroup_parent) {
         add(need, state);
     }
     add(Need::Overlay, tried(&overlay));
@@ -180,14 +182,17 @@ fn settings() -> Settings {
 
 // ---- cgroups ----
 
-fn cgroups(is_root: bool) -> Vec<(Need, State)> {
+fn cgroups(is_root: bool, wanted: Option<&Path>) -> Vec<(Need, State)> {
     let layout = Layout::of_host().unwrap_or(Layout { v1: Vec::new(), v2: None });
     if layout.word() == "none" {
         return vec![(Need::Cgroups, State::Missing(Cause::Absent))];
     }
-    let parent = Parent::of_host(&layout);
-    let mut tops: Vec<PathBuf> = layout.v1.iter().map(|v1| v1.mount.join(&parent.path)).collect();
-    let v2 = layout.v2.as_ref().map(|v2| v2.mount.join(&parent.path));
+    let parent = match Parent::wanted(&layout, wanted) {
+        Ok(parent) => parent,
+        Err(unfit) => return vec![(Need::Cgroups, State::Missing(Cause::Other(unfit.to_string())))],
+    };
+    let mut tops: Vec<PathBuf> = layout.v1.iter().map(|v1| existing(&v1.mount.join(&parent.path))).collect();
+    let v2 = layout.v2.as_ref().map(|v2| existing(&v2.mount.join(&parent.path)));
     tops.extend(v2.clone());
     let place = match parent.path.to_str() {
         Some("") => "sandboxes' groups go below the root".to_owned(),

@@ -64,8 +64,11 @@ pub enum Tone {
     Trouble,
 }
 
+/// Takes a line for the operator, with the sandbox that it is about.
+pub type Log = dyn FnMut(Tone, Option<SandboxId>, &str);
+
 /// Serves until SIGTERM (sandboxes go on) or SIGINT (they are ended first).
-pub fn run(launcher: Launcher, config: Config, log: &mut dyn FnMut(Tone, &str)) -> io::Result<()> {
+pub fn run(launcher: Launcher, config: Config, log: &mut Log) -> io::Result<()> {
     Keeper::new(launcher, config, log)?.serve()
 }
 
@@ -112,7 +115,7 @@ struct Keeper<'a> {
     launcher: Launcher,
     config: Config,
     store: Store,
-    log: &'a mut dyn FnMut(Tone, &str),
+    log: &'a mut Log,
     listener: UnixListener,
     signals: SignalFd,
     connections: BTreeMap<u32, Frames>,
@@ -131,14 +134,15 @@ struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    fn new(launcher: Launcher, config: Config, log: &'a mut dyn FnMut(Tone, &str)) -> io::Result<Self> {
+    fn new(launcher: Launcher, config: Config, log: &'a mut Log) -> io::Result<Self> {
         let store = Store::open(launcher.data.images()).map_err(io::Error::other)?;
         // Shims whose worker has ended become this process's children, to be reaped.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         disk::sweep_ready(&launcher.data.disks())?;
         let (alive, left) = teardown::sweep(&launcher.data)?;
-        left.iter()
-            .for_each(|left| log(Tone::Trouble, &format!("cannot sweep all of a sandbox that has ended: {left}")));
+        left.iter().for_each(|left| {
+            log(Tone::Trouble, None, &format!("cannot sweep all of a sandbox that has ended: {left}"))
+        });
         let mut mask = SigSet::empty();
         for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
             mask.add(signal);
@@ -172,6 +176,11 @@ impl<'a> Keeper<'a> {
     /// A sandbox of an earlier keeper. One whose launch that keeper did not see through is ended.
     fn adopt(&mut self, record: Record) {
         let id = record.id;
+        // Whoever launched it may have had another id for the web process.
+        let socket = self.launcher.data.shims().join(socket_name(id));
+        if let Err(error) = chown(&socket, Some(self.launcher.web_id), Some(self.launcher.web_id)) {
+            (self.log)(Tone::Trouble, Some(id), &format!("cannot hand over {}: {error}", socket.display()));
+        }
         match reopen_shim(&record) {
             Ok(shim) => drop(self.sandboxes.insert(id, Sandbox::Running { record: Box::new(record), shim })),
             Err(_) => {
@@ -270,7 +279,7 @@ impl<'a> Keeper<'a> {
             Ok(disk) => self.ready_disks.push(disk),
             // A launch that needs it will say so in words; trying again and again would say nothing more.
             Err(error) => {
-                (self.log)(Tone::Trouble, &error.to_string());
+                (self.log)(Tone::Trouble, None, &error.to_string());
                 self.disks_fail = true;
             }
         }
@@ -440,10 +449,8 @@ impl<'a> Keeper<'a> {
 
     fn created(&mut self, id: SandboxId, record: Record, shim: Option<OwnedFd>) {
         let Some(Sandbox::Creating { callers, doomed }) = self.sandboxes.remove(&id) else { return };
-        (self.log)(
-            Tone::Progress,
-            &format!("launched sandbox={id} image={} launch_us={}", record.image, record.launch_us),
-        );
+        let line = format!("launched on image {} in {} µs", record.image, record.launch_us);
+        (self.log)(Tone::Progress, Some(id), &line);
         let sandbox = info(&record);
         for caller in callers {
             self.answer(caller, Body::Created { sandbox: sandbox.clone() });
@@ -461,7 +468,7 @@ impl<'a> Keeper<'a> {
     }
 
     fn create_failed(&mut self, id: SandboxId, failure: Failure) {
-        (self.log)(Tone::Trouble, &failure.message);
+        (self.log)(Tone::Trouble, Some(id), &failure.message);
         let Some(Sandbox::Creating { callers, doomed }) = self.sandboxes.remove(&id) else { return };
         for caller in callers {
             self.answer(caller, Body::Failed { failure: failure.clone() });
@@ -470,8 +477,9 @@ impl<'a> Keeper<'a> {
     }
 
     fn destroyed(&mut self, id: SandboxId, left: Option<String>) {
-        if let Some(left) = left {
-            (self.log)(Tone::Trouble, &format!("sandbox {id} has ended but left something: {left}"));
+        match left {
+            Some(left) => (self.log)(Tone::Trouble, Some(id), &format!("it has ended but left something: {left}")),
+            None => (self.log)(Tone::Progress, Some(id), "it has ended, and nothing of it is left"),
         }
         let Some(Sandbox::Destroying { callers, why }) = self.sandboxes.remove(&id) else { return };
         callers.into_iter().for_each(|caller| self.answer(caller, Body::Done));
@@ -537,7 +545,7 @@ impl<'a> Keeper<'a> {
             // Told with its reason already.
             Some(_) => return,
         };
-        (self.log)(Tone::Progress, &line);
+        (self.log)(Tone::Progress, None, &line);
     }
 
     // ---- workers ----
@@ -617,7 +625,7 @@ impl<'a> Keeper<'a> {
             }
             (Task::Prepare(name), Report::Prepared) => self.image_is(name, None),
             (Task::Prepare(name), Report::Failed(failure)) => {
-                (self.log)(Tone::Trouble, &failure.message);
+                (self.log)(Tone::Trouble, None, &failure.message);
                 self.image_is(name, Some(ImageState::Failed { message: failure.message }));
             }
             (Task::Create(sandbox), Report::Created(record)) => self.created(*sandbox, *record, fds.pop()),

@@ -16,12 +16,12 @@ const HOSTNAME_MAX: usize = 63;
 /// A prompt is one line of a file.
 const PROMPT_MAX: usize = 256;
 /// Room that any sandbox must have, or bash does not start.
-const MEMORY_MIN_BYTES: u64 = 32 * 1024 * 1024;
-const PIDS_MIN: u64 = 8;
+pub const MEMORY_MIN_BYTES: u64 = 32 * 1024 * 1024;
+pub const PIDS_MIN: u64 = 8;
 /// The smallest ext4 with a journal that mke2fs makes without complaint.
-const DISK_MIN_BYTES: u64 = 64 * 1024 * 1024;
-const DISK_MAX_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
-const FILES_MIN: u64 = 64;
+pub const DISK_MIN_BYTES: u64 = 64 * 1024 * 1024;
+pub const DISK_MAX_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
+pub const FILES_MIN: u64 = 64;
 
 /// Added to oom_score_adj: a learner's process is to die before anything of the host's.
 pub const OOM_SCORE_ADJ: i32 = 300;

@@ -8,7 +8,7 @@ use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, 
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::spec::data_dir::DataDir;
 
-use super::Data;
+use super::{Data, flag};
 
 #[derive(Debug, Args)]
 pub struct Image {
@@ -56,8 +56,7 @@ impl Image {
                 print!("{}", show::ls_lines(&store.list()));
             }
             Verb::Prepare { data, debian_mirror, names } => {
-                let data = data.open()?;
-                let sources = Sources { debian_mirror, ..Sources::default() };
+                let (data, sources) = sources(&data, debian_mirror)?;
                 let all = || open(&data).map(|store| store.list().into_iter().map(|image| image.name).collect());
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {
@@ -66,8 +65,8 @@ impl Image {
                 }
             }
             Verb::Relock { data, debian_mirror } => {
-                let sources = Sources { debian_mirror, ..Sources::default() };
-                let (lock, notices) = relock(&open(&data.open()?)?, &sources)?;
+                let (data, sources) = sources(&data, debian_mirror)?;
+                let (lock, notices) = relock(&open(&data)?, &sources)?;
                 notices.iter().for_each(|notice| eprintln!("{notice}"));
                 print!("{lock}");
             }
@@ -79,6 +78,14 @@ impl Image {
         }
         Ok(0)
     }
+}
+
+/// The data directory, and where packages come from.
+fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDir, Sources)> {
+    let flags = flag("--debian-mirror", "images.debian-mirror", debian_mirror);
+    let settings = data.load(flags.into_iter().collect())?.merged.settings;
+    let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
+    Ok((super::open(&settings)?, sources))
 }
 
 fn open(data: &DataDir) -> anyhow::Result<Store> {

@@ -87,7 +87,7 @@ impl Test {
         let images = self.prepare_images(items)?;
         let alone = match images.is_empty() {
             true => None,
-            false => Some(Alone::new(self.data.open()?, super::host()?).context("cannot launch sandboxes")?),
+            false => Some(Alone::new(self.data.open()?, self.data.host()?).context("cannot launch sandboxes")?),
         };
         // From here on there is something to clean up.
         let signals = Signals::take().context("cannot take signals")?;

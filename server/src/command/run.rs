@@ -57,7 +57,7 @@ impl Run {
     pub fn main(self) -> anyhow::Result<i32> {
         let data = self.data.open()?;
         let layers = layers(&data, &self.image)?;
-        let launcher = Launcher::new(data, super::host()?, lease::WEB_ID)?;
+        let launcher = Launcher::new(data, self.data.host()?, lease::WEB_ID)?;
         let spec = SandboxSpec {
             id: SandboxId::random(),
             image: self.image.clone(),

@@ -1,6 +1,5 @@
 //! `quayside serve` and `quayside stop`, and the two parts that `serve` starts.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -11,17 +10,19 @@ use quayside_runtime::cgroup::tree::sweep_parents;
 use quayside_runtime::host::memory::memory_bytes;
 use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
-use quayside_runtime::launch::lease;
 use quayside_runtime::launch::parent::Launcher;
 use quayside_runtime::launch::teardown;
 use quayside_runtime::service::part_fds;
+use quayside_runtime::spec::SandboxId;
 use quayside_runtime::spec::data_dir::DataDir;
 use quayside_runtime::sys::process::{self, inherited_fd};
 
-use super::Data;
-use crate::config::{KeeperConfig, WebConfig};
-use crate::supervisor::{self, Settings};
-use crate::{bundled, doctor, telemetry, web};
+use super::{Data, flag};
+use crate::account::Account;
+use crate::config::{self, Given, KeeperConfig, Loaded, LogFormat, Origin, Raw, Settings, WebConfig};
+use crate::notify::Manager;
+use crate::supervisor::{self, Service};
+use crate::{bundled, doctor, telemetry, tls, web};
 
 /// `quayside stop` waits so long for the service to end everything.
 const STOP_PATIENCE: Duration = Duration::from_secs(130);
@@ -30,57 +31,114 @@ const STOP_PATIENCE: Duration = Duration::from_secs(130);
 pub struct Serve {
     #[command(flatten)]
     data: Data,
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// Directory of courses, or one scenario repository; without it, the bundled lessons
+    /// Where to listen [setting: web.listen]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Directory of courses, or one scenario repository; without it, the bundled lessons [setting: lessons]
     #[arg(long, value_name = "DIR")]
-    lessons: Option<PathBuf>,
-    /// A name under which this machine is reached, besides its own, localhost and its addresses
+    lessons: Option<String>,
+    /// A name under which this machine is reached, besides its own, localhost and its addresses [setting: web.hosts]
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
-    /// Sessions at once
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    sessions_max: u32,
-    /// Where Debian packages come from, if not from where this host's apt takes them
+    /// The part of every URL before the lessons' [setting: web.base-path]
+    #[arg(long, value_name = "PATH")]
+    base_path: Option<String>,
+    /// Sessions at once [setting: sessions.max]
+    #[arg(long, value_name = "N")]
+    sessions_max: Option<String>,
+    /// Where Debian packages come from, if not from where this host's apt takes them [setting: images.debian-mirror]
     #[arg(long, value_name = "URL")]
     debian_mirror: Option<String>,
+    /// text or json [setting: log.format]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// error, warn, info, debug or trace [setting: log.level]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Print every setting, its value and where that comes from, and do nothing
+    #[arg(long)]
+    print_config: bool,
 }
 
 impl Serve {
     pub fn main(self) -> anyhow::Result<i32> {
-        telemetry::start(telemetry::LogFormat::default(), tracing::Level::INFO);
-        let report = doctor::examine(&self.data.data, self.listen, self.debian_mirror.as_deref());
-        if let Some(refusal) = report.refusal() {
-            bail!(refusal);
+        let Loaded { merged, file, remarks } = self.data.load(self.flags())?;
+        if self.print_config {
+            print!("{}", config::as_file(&merged));
+            return Ok(0);
         }
-        let data = self.data.open()?;
-        let lessons = match &self.lessons {
-            Some(lessons) => std::fs::canonicalize(lessons).with_context(|| {
-                format!("cannot find the lessons at {}; name their directory by --lessons", lessons.display())
-            })?,
-            None => bundled::unpack(&data.root().join("lessons")).context("cannot unpack the bundled lessons")?,
-        };
-        let mut web = WebConfig::new();
-        web.hosts = self.hosts;
-        web.sessions.max = self.sessions_max;
-        let keeper = KeeperConfig {
-            data: data.root().to_path_buf(),
-            sandboxes_max: self.sessions_max as usize,
-            debian_mirror: self.debian_mirror,
-            prepare: ["host", "learner"].map(String::from).to_vec(),
-        };
-        supervisor::serve(Settings { data, listen: self.listen, lessons, keeper, web })?;
-        Ok(0)
+        let settings = merged.settings;
+        telemetry::start(settings.log);
+        let json = settings.log.format == LogFormat::Json;
+        match serve(settings, file, &remarks) {
+            // A collector wants this line as it wants the others.
+            Err(error) if json => {
+                tracing::error!(error = format!("{error:#}"), "the service ends");
+                Ok(1)
+            }
+            served => served.map(|()| 0),
+        }
     }
+
+    fn flags(&self) -> Vec<Given> {
+        let one = [
+            flag("--listen", "web.listen", self.listen.clone()),
+            flag("--lessons", "lessons", self.lessons.clone()),
+            flag("--base-path", "web.base-path", self.base_path.clone()),
+            flag("--sessions-max", "sessions.max", self.sessions_max.clone()),
+            flag("--debian-mirror", "images.debian-mirror", self.debian_mirror.clone()),
+            flag("--log-format", "log.format", self.log_format.clone()),
+            flag("--log-level", "log.level", self.log_level.clone()),
+        ];
+        let mut given: Vec<Given> = one.into_iter().flatten().collect();
+        if !self.hosts.is_empty() {
+            let (name, raw) = ("web.hosts".into(), Raw::Many(self.hosts.clone()));
+            given.push(Given { name, raw, origin: Origin::Flag("--host") });
+        }
+        given
+    }
+}
+
+/// `file`: what was read; `remarks`: what was odd about the settings.
+fn serve(settings: Settings, file: Option<PathBuf>, remarks: &[String]) -> anyhow::Result<()> {
+    match &file {
+        Some(file) => tracing::info!(file = %file.display(), "settings read"),
+        None => tracing::info!(file = config::FILE, "no file of settings"),
+    }
+    remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    let report = doctor::examine(&settings);
+    if let Some(refusal) = report.refusal() {
+        bail!(refusal);
+    }
+    let account = Account::of(settings.web.user.as_deref())?;
+    let data = super::open(&settings)?;
+    let lessons = match &settings.lessons {
+        Some(lessons) => std::fs::canonicalize(lessons).with_context(|| {
+            format!("cannot find the lessons at {}; name their directory by --lessons", lessons.display())
+        })?,
+        None => bundled::unpack(&data.root().join("lessons")).context("cannot unpack the bundled lessons")?,
+    };
+    let certificate = settings.web.tls_certificate.clone().zip(settings.web.tls_key.clone());
+    supervisor::serve(Service {
+        listen: settings.web.listen,
+        metrics_listen: settings.web.metrics_listen,
+        lessons,
+        account,
+        certificate: certificate.map(|(certificate, key)| tls::Files { certificate, key }),
+        keeper: KeeperConfig::new(&settings, data.root().to_path_buf(), account.uid),
+        web: WebConfig::new(&settings),
+        manager: Manager::at(config::notify_socket().as_deref()).context("cannot reach the service manager")?,
+        data,
+    })
 }
 
 /// `quayside keeper`, started by the supervisor.
 pub fn keeper() -> anyhow::Result<i32> {
-    telemetry::start(telemetry::LogFormat::default(), tracing::Level::INFO);
     let config: KeeperConfig = told()?;
+    telemetry::start(config.log);
     let data = DataDir::open(&config.data).context("cannot use the data directory")?;
-    let mut launcher = Launcher::new(data, super::host()?, lease::WEB_ID)?;
+    let host = super::host(config.cgroup_parent.as_deref())?;
+    let mut launcher = Launcher::new(data, host, config.web_uid)?;
     launcher.kept = true;
     let config = keeper::Config {
         sandboxes_max: config.sandboxes_max,
@@ -89,23 +147,31 @@ pub fn keeper() -> anyhow::Result<i32> {
         build: env!("CARGO_PKG_VERSION").into(),
         memory_bytes: memory_bytes(&launcher.host.cgroups, &launcher.host.cgroup_parent),
     };
-    let mut log = |tone: keeper::Tone, line: &str| match tone {
-        keeper::Tone::Progress => tracing::info!("{line}"),
-        keeper::Tone::Trouble => tracing::warn!("{line}"),
+    let mut log = |tone: keeper::Tone, sandbox: Option<SandboxId>, line: &str| {
+        let sandbox = sandbox.map(tracing::field::display);
+        match tone {
+            keeper::Tone::Progress => tracing::info!(sandbox, "{line}"),
+            keeper::Tone::Trouble => tracing::warn!(sandbox, "{line}"),
+        }
     };
     keeper::run(launcher, config, &mut log)?;
     Ok(0)
 }
 
-/// `quayside web`, started by the supervisor, as an id without an account.
+/// `quayside web`, started by the supervisor, as somebody who is not root.
 pub fn web() -> anyhow::Result<i32> {
-    telemetry::start(telemetry::LogFormat::default(), tracing::Level::INFO);
     let config: WebConfig = told()?;
-    let listener = std::net::TcpListener::from(inherited_fd(part_fds::LISTENER)?);
+    telemetry::start(config.log);
+    let listener = |number| inherited_fd(number).map(std::net::TcpListener::from);
+    let inherited = web::Inherited {
+        listener: listener(part_fds::LISTENER)?,
+        supervisor: Some(inherited_fd(part_fds::SUPERVISOR)?),
+        metrics: config.metrics.then(|| listener(part_fds::METRICS)).transpose()?,
+    };
     // A key passes here twice, and would wait for its neighbours' turns. Where it is refused, nothing else changes.
     let _ = process::take_short_turns();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(web::serve(config, listener))?;
+    runtime.block_on(web::serve(config, inherited))?;
     Ok(0)
 }
 
@@ -126,7 +192,7 @@ impl Stop {
         let data = self.data.open()?;
         let Some(pid) = supervisor::running(data.root())? else {
             let ended = teardown::end_all(&data)?;
-            let host = super::host()?;
+            let host = self.data.host()?;
             sweep_parents(&host.cgroups, &host.cgroup_parent);
             match ended {
                 0 => println!("nothing runs in {}", data.root().display()),

@@ -109,6 +109,11 @@ impl Keeper {
         *self.connected.borrow()
     }
 
+    pub(super) async fn wait(&self) {
+        // An error means that its task is gone, and so is everything else.
+        let _ = self.connected.clone().wait_for(|&connected| connected).await;
+    }
+
     pub(super) fn events(&self) -> broadcast::Receiver<Event> {
         match self.events.upgrade() {
             Some(events) => events.subscribe(),

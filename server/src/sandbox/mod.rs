@@ -11,7 +11,7 @@ pub mod alone;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quayside_runtime::keeper::protocol::{Body, FailureCode, ImageInfo, SandboxInfo, Verb};
 use quayside_runtime::spec::{SandboxId, SandboxSpec};
@@ -23,6 +23,8 @@ pub use keeper::{Event, HostInfo, KeeperError};
 pub use shim::{ExecEvent, ExecRun, Put, PutSource, ShimError, TerminalLink, in_home};
 
 use keeper::Keeper;
+
+use crate::metrics::Metrics;
 
 /// How long a launch may take: milliseconds as a rule, seconds when a class starts together.
 const CREATE_PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +38,7 @@ const ASK_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Sandboxes {
     keeper: Keeper,
     shims_dir: Arc<Path>,
+    metrics: Metrics,
 }
 
 /// One that runs; a name to reach it by, cheap to clone.
@@ -49,14 +52,24 @@ pub struct Sandbox {
 
 impl Sandboxes {
     /// Begins to look for the keeper below `sockets_dir`. The task ends when the last clone is gone.
-    pub fn connect(sockets_dir: &Path) -> (Self, JoinHandle<()>) {
+    pub fn connect(sockets_dir: &Path, metrics: Metrics) -> (Self, JoinHandle<()>) {
         let (keeper, task) = Keeper::start(sockets_dir.join("keeper.sock"));
-        (Self { keeper, shims_dir: sockets_dir.join("shims").into() }, task)
+        (Self { keeper, shims_dir: sockets_dir.join("shims").into(), metrics }, task)
+    }
+
+    /// When the keeper is there.
+    pub async fn connected(&self) {
+        self.keeper.wait().await;
     }
 
     /// Whether the keeper is there now.
     pub fn reachable(&self) -> bool {
         self.keeper.connected()
+    }
+
+    /// Where what happens with sandboxes is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub fn events(&self) -> broadcast::Receiver<Event> {
@@ -82,6 +95,19 @@ impl Sandboxes {
     /// Launches a sandbox. If the keeper is lost meanwhile, it is asked for the sandbox again by its id, so
     /// that there is never a second one.
     pub async fn create(&self, spec: &SandboxSpec) -> Result<Sandbox, KeeperError> {
+        let begun = Instant::now();
+        let created = self.try_create(spec).await;
+        let outcome = match &created {
+            Ok(_) => "launched",
+            Err(error) if error.is_full() => "full",
+            Err(KeeperError::Refused(_)) => "failed",
+            Err(_) => "unanswered",
+        };
+        self.metrics.launched(outcome, begun.elapsed());
+        created
+    }
+
+    async fn try_create(&self, spec: &SandboxSpec) -> Result<Sandbox, KeeperError> {
         let create = || Verb::Create { spec: spec.clone() };
         let mut answer = self.keeper.call(create(), CREATE_PATIENCE).await;
         if matches!(answer, Err(KeeperError::Lost)) {

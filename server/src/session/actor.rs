@@ -113,7 +113,7 @@ pub fn session(seed: Seed) -> (Handle, impl Future<Output = ()> + Send + 'static
     let (view_in, view) = watch::channel(Arc::new(SessionView::first(&seed.row, seed.scenario.as_deref())));
     let connections = Arc::new(Connections::new());
     let handle = Handle { inbox: inbox_in, view, connections: connections.clone(), scenario: seed.scenario.clone() };
-    let span = tracing::info_span!("session", session = %seed.row.id);
+    let span = tracing::error_span!(parent: None, "session", session = %seed.row.id);
     let wanted = PageKind::from_slug(&seed.row.page);
     // Whoever was there before this process began needs a moment to come back.
     let unused = UnixMs::now().since(seed.row.used);

@@ -103,6 +103,18 @@ pub struct Start<'a> {
     pub instead: Option<SessionId>,
 }
 
+impl StartError {
+    /// For figures.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::TooMany { .. } => "too-many",
+            Self::Unplayable(_) => "unplayable",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
 impl Roster {
     pub fn new(store: Store, sandboxes: Sandboxes, shelf: Shelf, sessions: SessionLimits, limits: Limits) -> Self {
         let line = Line::new(store.clone(), sessions.clone(), limits.clone(), sandboxes.host());
@@ -353,6 +365,11 @@ impl Roster {
             task.await;
         });
         handle
+    }
+
+    /// The picture of every session that has a task, for whoever counts them.
+    pub fn views(&self) -> Vec<Arc<SessionView>> {
+        self.handles().iter().map(Handle::view).collect()
     }
 
     fn handles(&self) -> Vec<Handle> {

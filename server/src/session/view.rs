@@ -202,6 +202,19 @@ pub enum Outcome {
     Stopped,
 }
 
+impl Outcome {
+    /// For pages and figures.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Broken => "broken",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptRun {
     pub page: String,

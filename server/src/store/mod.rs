@@ -77,9 +77,15 @@ impl Store {
         Ok(Self { path, writer, reader })
     }
 
-    /// Whether a statement can be answered now.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.reader).await.map_err(|source| self.failed(source))?;
+    /// Whether a statement that writes is taken now: a full disk, a file that was made read-only and a disk that is
+    /// gone all answer readers for a while from memory. Writes the version that is there anyway, and nothing else.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        let on_failing = |source| self.failed(source);
+        let version: i64 =
+            sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.writer).await.map_err(on_failing)?;
+        // A PRAGMA takes no parameter; an i64 has nothing to escape.
+        let write = sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"));
+        sqlx::query(write).execute(&self.writer).await.map_err(on_failing)?;
         Ok(())
     }
 

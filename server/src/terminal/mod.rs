@@ -20,10 +20,12 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use quayside_runtime::shim::wire::{FRAME_MAX, FromViewer, WireError};
+use prometheus_client::metrics::counter::Counter;
+use quayside_runtime::shim::wire::{FRAME_MAX, FromViewer, ToViewer, WireError};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
+use crate::metrics::Tally;
 use crate::sandbox::{FrameReader, FrameWriter, TerminalLink};
 use crate::stop::Stopping;
 
@@ -98,12 +100,12 @@ pub fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 }
 
 /// Relays until one side ends, the process stops, or somebody breaks the rules.
-pub async fn relay(socket: WebSocket, link: TerminalLink, mut stopping: Stopping) {
+pub async fn relay(socket: WebSocket, link: TerminalLink, mut stopping: Stopping, mut tally: Tally) {
     let (mut to_page, from_page) = socket.split();
     let heard = Heard::new();
     let goodbye = tokio::select! {
-        goodbye = upstream(from_page, link.writer, &heard) => goodbye,
-        goodbye = downstream(link.reader, &mut to_page, &heard) => goodbye,
+        goodbye = upstream(from_page, link.writer, &heard, tally.counter_to_machine()) => goodbye,
+        goodbye = downstream(link.reader, &mut to_page, &heard, &mut tally) => goodbye,
         () = stopping.asked() => Some(Goodbye::restarting()),
     };
     // The shim's connection is closed by now: for it, this viewer is gone.
@@ -125,7 +127,12 @@ async fn say(to_page: &mut (impl SinkExt<Message, Error = axum::Error> + Unpin),
 }
 
 /// Page to shim. `None`: the page is gone, and there is nobody to say goodbye to.
-async fn upstream(mut page: SplitStream<WebSocket>, mut shim: FrameWriter, heard: &Heard) -> Option<Goodbye> {
+async fn upstream(
+    mut page: SplitStream<WebSocket>,
+    mut shim: FrameWriter,
+    heard: &Heard,
+    count: Counter,
+) -> Option<Goodbye> {
     let first = match timeout(ATTACH_PATIENCE, next_frame(&mut page, heard)).await {
         Ok(Ok(frame)) => frame,
         Ok(Err(end)) => return end,
@@ -138,6 +145,7 @@ async fn upstream(mut page: SplitStream<WebSocket>, mut shim: FrameWriter, heard
     loop {
         // While the shim does not read, the page is not read either, so its silence means nothing.
         heard.suspend();
+        count.inc_by(frame.len() as u64);
         let written = shim.write(frame).await;
         heard.now();
         if written.is_err() {
@@ -182,7 +190,12 @@ fn broken(error: &axum::Error) -> Option<Goodbye> {
 }
 
 /// Shim to page, and the question whether the page is there.
-async fn downstream(mut shim: FrameReader, page: &mut SplitSink<WebSocket, Message>, heard: &Heard) -> Option<Goodbye> {
+async fn downstream(
+    mut shim: FrameReader,
+    page: &mut SplitSink<WebSocket, Message>,
+    heard: &Heard,
+    tally: &mut Tally,
+) -> Option<Goodbye> {
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
@@ -190,7 +203,10 @@ async fn downstream(mut shim: FrameReader, page: &mut SplitSink<WebSocket, Messa
     loop {
         let message = tokio::select! {
             frame = shim.next() => match frame {
-                Ok(Some(frame)) => Message::Binary(frame),
+                Ok(Some(frame)) => {
+                    tally.to_learner(&frame, |frame| matches!(ToViewer::decode(frame), Ok(ToViewer::Output { .. })));
+                    Message::Binary(frame)
+                }
                 Ok(None) => return Some(Goodbye::machine("the machine closed the terminal")),
                 Err(error) => return Some(Goodbye::machine(error.to_string())),
             },

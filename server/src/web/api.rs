@@ -16,6 +16,7 @@ use super::messages::{CheckBody, SessionBody};
 use super::visit::Visit;
 use crate::learner::browser_name;
 use crate::lesson::model::{PageKind, Scenario};
+use crate::session::view::Stage;
 use crate::session::{Found, Handle, Refusal, Start};
 use crate::store::{DeviceId, LearnerId, NewDevice, UnixMs};
 
@@ -37,18 +38,33 @@ pub async fn start(
     let scenario = app.shelf().scenario(&course, &scenario).ok_or_else(WebError::not_found)?;
     let page = page_of(&scenario, form.page.as_deref())?;
     let known = app.learner(&visit, &headers).await?;
-    if !has_session(&app, known, &scenario).await? {
-        app.starts().take(visit.address, Instant::now()).map_err(WebError::too_often)?;
+    let found = has_session(&app, known, &scenario).await?;
+    if !found {
+        app.starts().take(visit.address, Instant::now()).map_err(WebError::too_often).inspect_err(|_| {
+            app.metrics().started("too-often");
+        })?;
     }
     let (learner, cookie) = match known {
         Some(learner) => (learner, None),
         None => {
             let (learner, secret) = introduce(&app, &headers).await?;
-            (learner, Some(secret.cookie(visit.scheme)))
+            (learner, Some(secret.cookie(visit.scheme, app.base())))
         }
     };
     let instead = form.instead.as_deref().and_then(|id| id.parse().ok());
-    let handle = app.roster().start(Start { learner, scenario: &scenario, page, instead }).await?;
+    let handle =
+        app.roster().start(Start { learner, scenario: &scenario, page, instead }).await.inspect_err(|error| {
+            app.metrics().started(error.word());
+        })?;
+    let session = handle.view().id;
+    if !found {
+        app.metrics().started("started");
+        // Time in line says nothing of how quick machines are.
+        if handle.view().phase.is != Stage::Waiting {
+            app.metrics().await_prompt(session.as_u128());
+        }
+        tracing::info!(%session, "a session begins");
+    }
     let json = accepts_json(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
     let mut response = if json {
         Json(SessionBody::from(&*handle.view())).into_response()

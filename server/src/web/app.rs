@@ -1,6 +1,5 @@
 //! What handlers share.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +10,13 @@ use super::bucket::Buckets;
 use super::cookie::Secret;
 use super::error::WebError;
 use super::guesses::Guesses;
+use super::health::Lookout;
+use super::listen::Peer;
 use super::look::Look;
 use super::pages::Frame;
 use super::visit::{Names, Nonce, Turned, Visit, visit};
 use crate::config::{BasePath, Network, WebConfig};
+use crate::metrics::Metrics;
 use crate::sandbox::Sandboxes;
 use crate::session::{Found, Roster, Shelf};
 use crate::stop::Stopping;
@@ -41,6 +43,7 @@ pub struct Parts {
     pub sandboxes: Sandboxes,
     pub shelf: Shelf,
     pub roster: Roster,
+    pub metrics: Metrics,
     pub stopping: Stopping,
 }
 
@@ -49,6 +52,7 @@ struct Inner {
     names: Names,
     proxies: Vec<Network>,
     starts: Buckets,
+    lookout: Lookout,
     codes: Buckets,
     guesses: Guesses,
     /// Devices that are nobody's any more.
@@ -87,6 +91,7 @@ impl App {
             names: Names::new(machine, &config.hosts),
             proxies: config.trusted_proxies.clone(),
             starts: Buckets::new(config.sessions.starts_burst, config.sessions.starts_per_minute),
+            lookout: Lookout::new(parts.store.clone(), config.store_dir.clone()),
             codes: Buckets::new(CODES_BURST, CODES_PER_MINUTE),
             guesses: Guesses::new(),
             taken_off: broadcast::channel(TAKEN_OFF_MAX).0,
@@ -100,6 +105,10 @@ impl App {
         &self.inner.base
     }
 
+    pub fn names(&self) -> &Names {
+        &self.inner.names
+    }
+
     pub fn store(&self) -> &Store {
         &self.inner.parts.store
     }
@@ -110,6 +119,14 @@ impl App {
 
     pub fn shelf(&self) -> &Shelf {
         &self.inner.parts.shelf
+    }
+
+    pub fn lookout(&self) -> &Lookout {
+        &self.inner.lookout
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.parts.metrics
     }
 
     pub fn roster(&self) -> &Roster {
@@ -150,8 +167,8 @@ impl App {
         self.inner.sockets.upgrade().map(|open| SocketToken { _open: open })
     }
 
-    pub fn visit(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Visit, Turned> {
-        visit(headers, peer, &self.inner.names, &self.inner.proxies)
+    pub fn visit(&self, headers: &HeaderMap, peer: Peer) -> Result<Visit, Turned> {
+        visit(headers, peer.address.ip(), peer.scheme, &self.inner.names, &self.inner.proxies)
     }
 
     pub fn frame(&self, nonce: &Nonce, cookies: &str) -> Frame {
@@ -161,7 +178,7 @@ impl App {
     /// The device whose cookie came with the request.
     pub async fn device(&self, visit: &Visit, headers: &HeaderMap) -> Result<Option<Device>, WebError> {
         let mut known: Option<Device> = None;
-        for secret in Secret::all_of(headers, visit.scheme) {
+        for secret in Secret::all_of(headers, visit.scheme, self.base()) {
             let found = self.store().device_by_secret(&secret.hash()).await?;
             match (&known, found) {
                 (_, None) => {}

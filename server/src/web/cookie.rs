@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::look::Choice;
 use super::visit::Scheme;
+use crate::config::BasePath;
 use crate::store::SecretHash;
 
 /// A year: a class comes back after the holidays.
@@ -24,19 +25,19 @@ impl Secret {
         SecretHash::of(&self.0)
     }
 
-    /// On https the prefix makes browsers refuse the cookie from anywhere but this very host; on plain http,
-    /// which classes use, they would refuse the cookie itself.
-    pub fn cookie(&self, scheme: Scheme) -> HeaderValue {
+    /// For `base` alone: what else the host has does not get it.
+    pub fn cookie(&self, scheme: Scheme, base: &BasePath) -> HeaderValue {
         let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
-        let (name, value) = (name(scheme), super::hex(&self.0));
-        let line = format!("{name}={value}; Path=/; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::from_str(&line).expect("a name and hexadecimal digits are a header's characters")
+        let (name, value, path) = (name(scheme, base), super::hex(&self.0), base.as_str());
+        let line = format!("{name}={value}; Path={path}; Max-Age={MAX_AGE}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::from_str(&line).expect("a name, a path and hexadecimal digits are a header's characters")
     }
 
     /// The learner's cookies of a request that can be ours, each once. More than one is nobody's doing but somebody
     /// else's: another host of our domain can set a cookie of this name on plain http, and browsers send both.
-    pub fn all_of(headers: &HeaderMap, scheme: Scheme) -> Vec<Self> {
-        let named = pairs(headers).filter(|(key, _)| *key == name(scheme));
+    pub fn all_of(headers: &HeaderMap, scheme: Scheme, base: &BasePath) -> Vec<Self> {
+        let name = name(scheme, base);
+        let named = pairs(headers).filter(|(key, _)| *key == name);
         let mut all: Vec<[u8; 32]> = Vec::new();
         for secret in named.filter_map(|(_, value)| unhex(value)) {
             if all.len() < COOKIES_MAX && !all.contains(&secret) {
@@ -48,16 +49,20 @@ impl Secret {
 }
 
 /// Takes the learner's cookie from a browser.
-pub fn forget(scheme: Scheme) -> HeaderValue {
+pub fn forget(scheme: Scheme, base: &BasePath) -> HeaderValue {
     let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
-    let line = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}", name(scheme));
-    HeaderValue::from_str(&line).expect("a name is a header's characters")
+    let line = format!("{}=; Path={}; Max-Age=0; HttpOnly; SameSite=Lax{secure}", name(scheme, base), base.as_str());
+    HeaderValue::from_str(&line).expect("a name and a path are a header's characters")
 }
 
-fn name(scheme: Scheme) -> &'static str {
+/// On https a prefix makes browsers refuse the cookie from anywhere but this very host (`__Host-`, which the whole
+/// host must get) or from plain http (`__Secure-`, where there is a base path). On plain http, which classes use,
+/// they would refuse the cookie itself.
+fn name(scheme: Scheme, base: &BasePath) -> &'static str {
     match scheme {
         Scheme::Http => "learner",
-        Scheme::Https => "__Host-learner",
+        Scheme::Https if base.as_str() == "/" => "__Host-learner",
+        Scheme::Https => "__Secure-learner",
     }
 }
 
@@ -103,15 +108,21 @@ mod tests {
 
     #[test]
     fn a_secret_comes_back_as_it_was_given() {
-        for (scheme, prefix) in [(Scheme::Http, "learner="), (Scheme::Https, "__Host-learner=")] {
+        for (scheme, base, prefix, path) in [
+            (Scheme::Http, "/", "learner=", "; Path=/;"),
+            (Scheme::Https, "/", "__Host-learner=", "; Path=/;"),
+            (Scheme::Http, "/learn", "learner=", "; Path=/learn/;"),
+            (Scheme::Https, "/learn", "__Secure-learner=", "; Path=/learn/;"),
+        ] {
+            let base: BasePath = base.parse().expect("a path");
             let secret = Secret::random();
-            let cookie = secret.cookie(scheme);
+            let cookie = secret.cookie(scheme, &base);
             let cookie = cookie.to_str().expect("text");
-            assert!(cookie.starts_with(prefix), "{cookie}");
+            assert!(cookie.starts_with(prefix) && cookie.contains(path), "{cookie}");
             assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
             assert_eq!(cookie.contains("Secure"), scheme == Scheme::Https, "{cookie}");
             let sent = format!("theme=dark; {}", cookie.split(';').next().expect("the pair"));
-            let found = Secret::all_of(&request(&sent), scheme);
+            let found = Secret::all_of(&request(&sent), scheme, &base);
             assert_eq!(found.iter().map(Secret::hash).collect::<Vec<_>>(), [secret.hash()]);
         }
     }
@@ -119,7 +130,7 @@ mod tests {
     #[test]
     fn what_cannot_be_ours_is_no_secret() {
         let good = "ab".repeat(32);
-        let count = |headers: &HeaderMap, scheme| Secret::all_of(headers, scheme).len();
+        let count = |headers: &HeaderMap, scheme| Secret::all_of(headers, scheme, &BasePath::default()).len();
         assert_eq!(count(&request(&format!("learner={good}")), Scheme::Http), 1);
         for line in [
             "learner=".to_owned(),
@@ -142,7 +153,7 @@ mod tests {
         let line = |digits: &[&str]| {
             digits.iter().map(|two| format!("learner={}", two.repeat(32))).collect::<Vec<_>>().join("; ")
         };
-        let count = |digits: &[&str]| Secret::all_of(&request(&line(digits)), Scheme::Http).len();
+        let count = |digits: &[&str]| Secret::all_of(&request(&line(digits)), Scheme::Http, &BasePath::default()).len();
         assert_eq!(count(&["ab", "ab"]), 1);
         assert_eq!(count(&["ab", "cd"]), 2);
         assert_eq!(count(&["01", "02", "03", "04", "05", "06"]), COOKIES_MAX);

@@ -29,10 +29,10 @@ pub async fn shield(mut request: Request, next: Next) -> Response {
 
 /// Learns who asks and turns away who may not; below it every request has a [`super::visit::Visit`].
 pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
+    let Some(peer) = request.extensions().get::<Peer>().copied() else {
         return WebError::internal(&"a connection without a peer").into_response();
     };
-    let admitted = app.visit(request.headers(), peer.ip()).and_then(|visit| {
+    let admitted = app.visit(request.headers(), peer).and_then(|visit| {
         visit.may(request.method(), request.headers())?;
         Ok(visit)
     });
@@ -42,7 +42,7 @@ pub async fn admit(State(app): State<App>, mut request: Request, next: Next) -> 
             next.run(request).await
         }
         Err(turned) => {
-            tracing::debug!(?turned, %peer, path = request.uri().path(), "turned away");
+            tracing::debug!(?turned, peer = %peer.address, path = request.uri().path(), "turned away");
             WebError::from(turned).into_response()
         }
     }
@@ -126,10 +126,11 @@ fn secure(headers: &mut HeaderMap, policy: HeaderValue) {
 /// A span and an id for each request; the learner can read the id out to whoever runs the service.
 pub async fn record(request: Request, next: Next) -> Response {
     let id = super::hex(&super::random_bytes::<6>());
-    let span = tracing::info_span!("request", request = id, method = %request.method(), path = request.uri().path());
+    let span = tracing::error_span!("request", request = id, method = %request.method(), path = request.uri().path());
     async move {
         let begun = std::time::Instant::now();
         let mut response = next.run(request).await;
+        // The path alone: what stands behind a question mark may be a secret.
         let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(status = response.status().as_u16(), milliseconds, "answered");
         let id = HeaderValue::from_str(&id).expect("hexadecimal digits are a header's characters");

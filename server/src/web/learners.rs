@@ -176,7 +176,7 @@ pub async fn confirm(
         app.take_off(from);
     }
     let mut response = Redirect::to(app.base().as_str()).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, secret.cookie(visit.scheme));
+    response.headers_mut().insert(header::SET_COOKIE, secret.cookie(visit.scheme, app.base()));
     Ok(response)
 }
 
@@ -216,7 +216,7 @@ pub async fn forget(
         }
     }
     let mut response = Redirect::to(app.base().as_str()).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, cookie::forget(visit.scheme));
+    response.headers_mut().insert(header::SET_COOKIE, cookie::forget(visit.scheme, app.base()));
     Ok(response)
 }
 

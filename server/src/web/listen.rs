@@ -1,21 +1,32 @@
 //! Connections: accepted, given limits, served, and ended in an orderly way.
 //!
 //! axum's own loop has no limit on how long headers may take, so the few lines of it are here, with ours.
+//!
+//! Where there is a certificate the port speaks TLS. Who comes with plain HTTP all the same, as people do who
+//! type an address, is led to https by one answer; the first byte tells, as no method begins like a handshake.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use super::visit::{Names, Scheme};
 use crate::stop::Stopping;
 
 /// Connections at once: a hundred learners with every terminal open. More wait in the kernel's queue.
@@ -29,12 +40,28 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause when the kernel has no descriptors left; connections that end give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of the connection: the learner, or a proxy.
+/// How long a TLS handshake may take, its first byte included.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// The first byte of a TLS handshake (RFC 8446, section 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// Who is at the other end of the connection, the learner or a proxy, and what it speaks.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    pub address: SocketAddr,
+    pub scheme: Scheme,
+}
+
+/// What stands behind the port.
+#[derive(Clone)]
+pub struct Door {
+    pub router: Router,
+    pub tls: Option<TlsAcceptor>,
+    pub names: Names,
+}
 
 /// Accepts and serves until the process stops, then lets running requests end.
-pub async fn listen(listener: TcpListener, router: Router, mut stopping: Stopping) {
+pub async fn listen(listener: TcpListener, door: Door, mut stopping: Stopping) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let told = stopping.clone();
@@ -51,7 +78,7 @@ pub async fn listen(listener: TcpListener, router: Router, mut stopping: Stoppin
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let serving = serve(stream, peer, router.clone(), told.clone());
+                let serving = welcome(stream, peer, door.clone(), told.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(place);
@@ -70,16 +97,68 @@ pub async fn listen(listener: TcpListener, router: Router, mut stopping: Stoppin
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, mut stopping: Stopping) {
+async fn welcome(stream: TcpStream, address: SocketAddr, door: Door, stopping: Stopping) {
     // A keystroke's echo is one small packet; it must not wait for an acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let Door { router, tls, names } = door;
+    let Some(tls) = tls else {
+        return serve(stream, routed(router, Peer { address, scheme: Scheme::Http }), address, stopping).await;
+    };
+    let greeting = async {
+        let mut first = [0];
+        stream.peek(&mut first).await.map(|_| first[0] == HANDSHAKE)
+    };
+    let shaken = match timeout(HANDSHAKE_PATIENCE, greeting).await {
+        Ok(Ok(true)) => timeout(HANDSHAKE_PATIENCE, tls.accept(stream)).await,
+        Ok(Ok(false)) => {
+            let astray = service_fn(move |request: Request<Incoming>| ready(Ok(to_https(&request, &names))));
+            return serve(stream, astray, address, stopping).await;
+        }
+        Ok(Err(_)) | Err(_) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            serve(stream, routed(router, Peer { address, scheme: Scheme::Https }), address, stopping).await
+        }
+        Ok(Err(error)) => tracing::debug!(%error, peer = %address, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(peer = %address, "a TLS handshake took too long"),
+    }
+}
+
+/// The routes, for a request of `peer`.
+fn routed(router: Router, peer: Peer) -> impl Answering {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+    service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         router.call(request)
-    });
+    })
+}
+
+/// What answers the requests of one connection.
+trait Answering: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Send {}
+
+impl<S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Send> Answering for S {}
+
+/// The same page by https, at a name that is ours.
+fn to_https(request: &Request<Incoming>, names: &Names) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    match host.filter(|host| names.admit_host(host)) {
+        Some(host) => Redirect::permanent(&format!("https://{host}{path}")).into_response(),
+        None => {
+            (StatusCode::BAD_REQUEST, "This port speaks https: the address must begin with https://\n").into_response()
+        }
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: impl Answering,
+    peer: SocketAddr,
+    mut stopping: Stopping,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)

@@ -8,8 +8,8 @@ use quayside_runtime::keeper::protocol::{ImageInfo, ImageState};
 use serde::Serialize;
 
 use crate::session::view::{
-    self, ADDRESS, Check, Notice, NoticeLevel, Outcome, Phase, Place, ScriptKind, ScriptRun, ScriptState, SessionView,
-    Stage, Time, Wait,
+    self, ADDRESS, Check, Notice, NoticeLevel, Phase, Place, ScriptKind, ScriptRun, ScriptState, SessionView, Stage,
+    Time, Wait,
 };
 use crate::store::UnixMs;
 
@@ -227,13 +227,7 @@ impl From<&view::Environment> for EnvironmentBody {
 
 impl From<&Check> for CheckBody {
     fn from(check: &Check) -> Self {
-        let is = match check.is {
-            Outcome::Running => "running",
-            Outcome::Passed => "passed",
-            Outcome::Failed => "failed",
-            Outcome::Broken => "broken",
-            Outcome::Stopped => "stopped",
-        };
+        let is = check.is.word();
         Self { step: check.step, is, words: check.words.clone(), seconds: tenths(check.seconds) }
     }
 }

@@ -18,9 +18,11 @@ mod guesses;
 mod words;
 mod qr;
 mod cookie;
+mod certificate;
 mod listen;
 mod messages;
 mod error;
+mod health;
 mod app;
 mod guard;
 mod progress;
@@ -29,24 +31,45 @@ mod learners;
 mod housekeeping;
 mod api;
 mod sockets;
-mod health;
+mod watch;
 mod routes;
 
 use std::future::Future;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::config::WebConfig;
+use crate::control::SupervisorLine;
 use crate::lesson::load_library;
+use crate::metrics::Metrics;
 use crate::sandbox::Sandboxes;
 use crate::session::{Roster, Shelf};
 use crate::stop;
 use crate::store::Store;
 use app::{App, Parts};
+use listen::Door;
+
+/// What the process is started with.
+#[derive(Debug)]
+pub struct Inherited {
+    pub listener: TcpListener,
+    /// To the supervisor, if one has started us.
+    pub supervisor: Option<OwnedFd>,
+    pub metrics: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Inherited {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, supervisor: None, metrics: None }
+    }
+}
 
 /// Serves until SIGTERM or SIGINT. Sessions, and what runs in them, go on without us.
-pub async fn serve(config: WebConfig, listener: std::net::TcpListener) -> anyhow::Result<()> {
+pub async fn serve(config: WebConfig, inherited: Inherited) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let asked = async move {
@@ -55,25 +78,33 @@ pub async fn serve(config: WebConfig, listener: std::net::TcpListener) -> anyhow
             _ = interrupt.recv() => {}
         }
     };
-    serve_until(config, listener, asked).await
+    serve_until(config, inherited, asked).await
 }
 
 /// Serves until `until` is ready.
 pub async fn serve_until(
     config: WebConfig,
-    listener: std::net::TcpListener,
+    inherited: impl Into<Inherited>,
     until: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
-    let listener = tokio::net::TcpListener::from_std(listener).context("cannot use the listener")?;
+    let Inherited { listener, supervisor, metrics } = inherited.into();
+    let listener = asynchronous(listener)?;
+    let supervisor = supervisor.map(SupervisorLine::new).transpose().context("cannot hear the supervisor")?;
+    let tls = match (&supervisor, config.tls) {
+        (Some(supervisor), true) => Some(certificate::first(supervisor).await?),
+        _ => None,
+    };
+    let measured = Metrics::new();
     let store = Store::open(&config.store_dir).await?;
     let shelf = Shelf::new(read_lessons(&config).await?);
-    let (sandboxes, keeper_task) = Sandboxes::connect(&config.sockets_dir);
+    let (sandboxes, keeper_task) = Sandboxes::connect(&config.sockets_dir, measured.clone());
     let roster =
         Roster::new(store.clone(), sandboxes.clone(), shelf.clone(), config.sessions.clone(), config.sandbox.clone());
     let (switch, stopping) = stop::switch();
-    let (app, mut sockets) =
-        App::new(&config, Parts { store: store.clone(), sandboxes, shelf, roster: roster.clone(), stopping });
+    let (app, mut sockets) = App::new(
+        &config,
+        Parts { store: store.clone(), sandboxes, shelf, roster: roster.clone(), metrics: measured, stopping },
+    );
 
     let following = tokio::spawn({
         let roster = roster.clone();
@@ -86,8 +117,17 @@ pub async fn serve_until(
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
     let sweeping = tokio::spawn(housekeeping::sweep_now_and_then(store.clone(), config.keep.clone()));
     let router = routes::router(&app);
-    let listening = tokio::spawn(listen::listen(listener, router, app.stopping()));
+    let door = Door { router, tls: tls.as_ref().map(|tls| tls.acceptor.clone()), names: app.names().clone() };
+    let listening = tokio::spawn(listen::listen(listener, door, app.stopping()));
     tracing::info!(lessons = %config.lessons_dir.display(), "serving");
+    let watched = metrics.map(asynchronous).transpose()?.map(|listener| {
+        let door = Door { router: watch::router(&app), tls: None, names: app.names().clone() };
+        tokio::spawn(listen::listen(listener, door, app.stopping()))
+    });
+    let supervised = supervisor.map(|supervisor| {
+        let connected = app.sandboxes().clone();
+        tokio::spawn(certificate::follow(supervisor, connected, tls.map(|tls| tls.certificate)))
+    });
 
     until.await;
     tracing::info!("stopping; sessions go on");
@@ -95,6 +135,8 @@ pub async fn serve_until(
     listening.await.context("the accept loop panicked")?;
     sockets.ended().await;
     reloading.abort();
+    supervised.inspect(JoinHandle::abort);
+    watched.inspect(JoinHandle::abort);
     sweeping.abort();
     following.abort();
     lining_up.abort();
@@ -102,6 +144,11 @@ pub async fn serve_until(
     keeper_task.abort();
     store.close().await;
     Ok(())
+}
+
+fn asynchronous(listener: TcpListener) -> anyhow::Result<tokio::net::TcpListener> {
+    listener.set_nonblocking(true).context("cannot make the listener non-blocking")?;
+    tokio::net::TcpListener::from_std(listener).context("cannot use the listener")
 }
 
 async fn read_lessons(config: &WebConfig) -> anyhow::Result<crate::lesson::model::Library> {

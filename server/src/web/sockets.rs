@@ -44,18 +44,21 @@ pub async fn terminal(
     let upgrade = versioned(upgrade)?;
     let token = app.socket_token();
     let mut stopping = app.stopping();
-    let span = tracing::info_span!("terminal", session = id, number);
+    let metrics = app.metrics().clone();
+    let span = tracing::error_span!("terminal", session = id, number);
     Ok(upgrade.on_upgrade(move |socket| {
         tracing::Instrument::instrument(
             async move {
                 let _token = token;
+                let _open = metrics.websocket("terminal");
+                let tally = metrics.tally(found.view().id.as_u128());
                 let opened = tokio::select! {
                     opened = open(&found, number) => opened,
                     () = stopping.asked() => Err(Goodbye::restarting()),
                 };
                 match opened {
                     Ok((link, _place)) => tokio::select! {
-                        () = terminal::relay(socket, link, stopping) => {}
+                        () = terminal::relay(socket, link, stopping, tally) => {}
                         () = taken_off => tracing::info!("its device was taken off"),
                     },
                     Err(goodbye) => terminal::refuse(socket, goodbye).await,
@@ -101,11 +104,12 @@ pub async fn live(
     let taken_off = app.taken_off(device);
     let upgrade = versioned(upgrade)?;
     let token = app.socket_token();
-    let span = tracing::info_span!("live", session = id);
+    let span = tracing::error_span!("live", session = id);
     Ok(upgrade.on_upgrade(move |socket| {
         tracing::Instrument::instrument(
             async move {
                 let _token = token;
+                let _open = app.metrics().websocket("live");
                 match found {
                     Found::Live(handle) => tokio::select! {
                         () = follow(socket, &app, &handle) => {}

@@ -72,6 +72,11 @@ impl Names {
         Self { machine: machine.as_deref().map(lower), hosts: hosts.iter().map(|host| lower(host)).collect() }
     }
 
+    /// Whether a Host header, with or without a port, is one of ours.
+    pub fn admit_host(&self, host: &str) -> bool {
+        self.admit(without_port(&host.to_ascii_lowercase()))
+    }
+
     fn admit(&self, name: &str) -> bool {
         let name = name.trim_end_matches('.');
         let machines = |machine: &String| {
@@ -93,15 +98,24 @@ fn is_address(name: &str) -> bool {
     }
 }
 
-/// Works out who asks.
-pub fn visit(headers: &HeaderMap, peer: IpAddr, names: &Names, proxies: &[Network]) -> Result<Visit, Turned> {
+/// Works out who asks. `spoken`: what the connection itself speaks.
+pub fn visit(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    spoken: Scheme,
+    names: &Names,
+    proxies: &[Network],
+) -> Result<Visit, Turned> {
     let proxied = proxies.iter().any(|proxy| proxy.contains(peer));
     let scheme = match single(headers, "x-forwarded-proto") {
         Some("https") if proxied => Scheme::Https,
-        _ => Scheme::Http,
+        Some("http") if proxied => Scheme::Http,
+        _ => spoken,
     };
-    let host = single(headers, header::HOST.as_str()).ok_or(Turned::NoHost)?.to_ascii_lowercase();
-    if !names.admit(without_port(&host)) {
+    // Most proxies can pass Host itself; those that cannot say here what it was.
+    let forwarded = if proxied { single(headers, "x-forwarded-host") } else { None };
+    let host = forwarded.or(single(headers, header::HOST.as_str())).ok_or(Turned::NoHost)?.to_ascii_lowercase();
+    if !names.admit_host(&host) {
         return Err(Turned::Host(host));
     }
     let authority = host.strip_suffix(scheme.port()).unwrap_or(&host).to_owned();
@@ -199,7 +213,7 @@ mod tests {
     fn visiting(peer: &str, pairs: &[(&'static str, &str)]) -> Result<Visit, Turned> {
         let names = Names::new(Some("Boat.example.lan".into()), &["learn.example.org".into()]);
         let proxies = ["10.0.0.0/8".parse().expect("a network")];
-        visit(&headers(pairs), peer.parse().expect("an address"), &names, &proxies)
+        visit(&headers(pairs), peer.parse().expect("an address"), Scheme::Http, &names, &proxies)
     }
 
     #[test]
@@ -296,6 +310,11 @@ mod tests {
         assert_eq!((through.scheme, through.address), (Scheme::Https, "203.0.113.5".parse().expect("an address")));
         assert!(through.is_ours("https://learn.example.org"));
         assert!(!through.is_ours("http://learn.example.org"));
+        let renamed = [("host", "backend.internal"), ("x-forwarded-host", "learn.example.org"), pairs[1]];
+        assert!(visiting("10.0.0.2", &renamed).expect("admitted").is_ours("https://learn.example.org"));
+        assert_eq!(visiting("203.0.113.66", &renamed).expect_err("no proxy"), Turned::Host("backend.internal".into()));
+        let foreign = [("host", "learn.example.org"), ("x-forwarded-host", "evil.example")];
+        assert_eq!(visiting("10.0.0.2", &foreign).expect_err("no name of ours"), Turned::Host("evil.example".into()));
         let direct = visiting("203.0.113.66", &pairs).expect("admitted");
         assert_eq!((direct.scheme, direct.address), (Scheme::Http, "203.0.113.66".parse().expect("an address")));
     }

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use quayside::config::{SessionLimits, WebConfig};
+use quayside::config::WebConfig;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -58,10 +58,7 @@ impl Installation {
             lessons_dir,
             base_path: "/".parse().expect("a path"),
             hosts: vec!["learn.example.org".into()],
-            trusted_proxies: Vec::new(),
-            sessions: SessionLimits::default(),
-            keep: Default::default(),
-            sandbox: Default::default(),
+            ..WebConfig::default()
         };
         change(&mut config);
         let address = ([127, 0, 0, 1], 0).into();

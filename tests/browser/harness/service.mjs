@@ -34,13 +34,14 @@ export class Service {
   #process;
 
   /**
-   * `images`: a data directory whose images are copied instead of made again; `settings`: by the names of their
+   * `base`: the base path that `args` name; `images`: a data directory whose images are copied instead of made again; `settings`: by the names of their
    * variables, without what these begin with.
    */
-  constructor({ host = "127.0.0.1", lessons = LESSONS, images, args = [], settings = {}, data } = {}) {
+  constructor({ host = "127.0.0.1", lessons = LESSONS, images, args = [], settings = {}, data, base = "" } = {}) {
     this.host = host;
     this.lessons = lessons;
     this.args = args;
+    this.base = base;
     this.env = { ...process.env, ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`QUAYSIDE_${name}`, String(value)])) };
     this.data = data ?? mkdtempSync(join(tmpdir(), "quayside-browser-"));
     this.log = join(this.data, "service.log");
@@ -51,7 +52,7 @@ export class Service {
   }
 
   get url() {
-    return `http://${this.host}:${this.port}`;
+    return `http://${this.host}:${this.port}${this.base}`;
   }
 
   get pid() {

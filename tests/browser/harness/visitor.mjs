@@ -185,7 +185,7 @@ export class Visitor {
   async leave() {
     try {
       const { id } = await this.session();
-      await this.context.request.post(`${this.service.url}/api/sessions/${id}/leave`, { headers: { origin: this.service.url } });
+      await this.context.request.post(`${this.service.url}/api/sessions/${id}/leave`, { headers: { origin: new URL(this.service.url).origin } });
     } catch {
       // There was none.
     }

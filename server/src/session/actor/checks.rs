@@ -104,6 +104,7 @@ impl Actor {
     }
 
     fn tell(&mut self, running: RunningCheck, check: Check) {
+        self.seed.sandboxes.metrics().checked(check.is.word());
         self.change(|view| view.check = Some(check.clone()));
         for reply in running.waiting {
             let _ = reply.send(Ok(check.clone()));

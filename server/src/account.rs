@@ -1,0 +1,83 @@
+//! Which account the web process runs as: the setting `web.user`.
+//!
+//! Accounts are looked up in /etc/passwd alone: what stands in a directory service needs that service's
+//! libraries, and this is one static file. Such an account can be given by its number.
+
+use std::fs;
+
+use quayside_runtime::launch::lease::{Ids, RANGE, SLOTS_MAX, WEB_ID};
+
+const PASSWD: &str = "/etc/passwd";
+
+/// Whom the web process becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    #[error("web.user is {0:?}, and {PASSWD} has no such account; add one, or give its number")]
+    Unknown(String),
+    #[error("web.user is {0:?}, which is root; the process that reads what strangers send must not be")]
+    Root(String),
+    #[error("web.user is {0:?}, an id that sandboxes get; take one below {first}", first = Ids::of(0).owner)]
+    Sandboxes(String),
+    #[error("cannot read {PASSWD} for web.user")]
+    Unreadable(#[source] std::io::Error),
+}
+
+impl Account {
+    /// `None`: an id without an account.
+    pub fn of(user: Option<&str>) -> Result<Self, AccountError> {
+        match user {
+            None => Ok(Self { uid: WEB_ID, gid: WEB_ID }),
+            Some(user) => {
+                let passwd = fs::read_to_string(PASSWD).map_err(AccountError::Unreadable)?;
+                Self::find(user, &passwd)
+            }
+        }
+    }
+
+    /// `user`, a name or a number, by the lines of `passwd` (passwd(5)).
+    fn find(user: &str, passwd: &str) -> Result<Self, AccountError> {
+        let mut lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let known = lines.find(|fields| fields.len() > 3 && (fields[0] == user || fields[2] == user));
+        let known = known.and_then(|fields| Some(Self { uid: fields[2].parse().ok()?, gid: fields[3].parse().ok()? }));
+        // A number without an account has the group of the same number.
+        let number = || user.parse().ok().map(|id| Self { uid: id, gid: id });
+        let account = known.or_else(number).ok_or_else(|| AccountError::Unknown(user.into()))?;
+        let sandboxes = Ids::of(0).owner..=Ids::of(SLOTS_MAX - 1).base + (RANGE - 1);
+        match account {
+            Self { uid: 0, .. } | Self { gid: 0, .. } => Err(AccountError::Root(user.into())),
+            Self { uid, .. } if sandboxes.contains(&uid) => Err(AccountError::Sandboxes(user.into())),
+            account => Ok(account),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:34:www-data:/var/www:/usr/sbin/nologin\nx\n";
+
+    #[test]
+    fn an_account_is_found_by_its_name_or_its_number() {
+        let find = |user| Account::find(user, LINES).expect("an account");
+        assert_eq!(find("www-data"), Account { uid: 33, gid: 34 });
+        assert_eq!(find("33"), Account { uid: 33, gid: 34 }, "with its group");
+        assert_eq!(find("1234"), Account { uid: 1234, gid: 1234 }, "without an account");
+        assert_eq!(Account::of(None).expect("ours").uid, WEB_ID);
+    }
+
+    #[test]
+    fn root_a_stranger_and_a_sandboxs_id_are_refused() {
+        let refused = |user: &str| Account::find(user, LINES).expect_err("refused");
+        assert!(matches!(refused("root"), AccountError::Root(_)));
+        assert!(matches!(refused("0"), AccountError::Root(_)));
+        assert!(matches!(refused("nobody"), AccountError::Unknown(_)));
+        assert!(matches!(refused(&Ids::of(3).base.to_string()), AccountError::Sandboxes(_)));
+    }
+}
