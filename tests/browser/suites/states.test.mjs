@@ -31,6 +31,15 @@ const STATES = {
   "your turn": {},
   "a full screen": { enter: ({ visitor }) => visitor.type("seq 200\n").then(() => visitor.sees("200")) },
   "the menu": { enter: ({ page }) => page.locator("#menu summary").click(), leave: ({ page }) => page.keyboard.press("Escape") },
+  "the sheet over the lesson": {
+    enter: async ({ page }) => {
+      await page.locator("#menu summary").click();
+      await page.locator("[data-sheet]").click();
+      await page.locator("#dialog form .btn--main").click();
+      await page.locator("#dialog #code").waitFor();
+    },
+    leave: ({ page }) => page.keyboard.press("Escape"),
+  },
   preparing: { enter: (stage) => stage.phase("preparing"), leave: (stage) => stage.phase("ready") },
   "a script failed": {
     enter: (stage) => stage.hear({ type: "script", page: "1", script: "background", is: "failed", seconds: 2, output: LONG }),
@@ -127,12 +136,22 @@ const SCREENS = {
     const [answer] = await Promise.all([page.waitForNavigation(), page.locator("button").click()]);
     assert.equal(answer.status(), 403);
   },
+  "a code to type in": (visitor) => visitor.go("resume"),
+  "a code that is none": async (visitor) => {
+    await visitor.page.locator("#typed").fill("AAAAA-BBBBB-CCCCC");
+    await visitor.page.locator(".typed button").click();
+    await visitor.page.locator('.typed__says[data-is="failed"]').waitFor();
+  },
+  "going on elsewhere, as somebody new": (visitor) => visitor.go("elsewhere"),
   "a lesson that cannot run here": (visitor) => visitor.go("harbour/cluster"),
   "a lesson that lacks something": (visitor) => visitor.open("harbour/wishes/intro"),
-  "every extreme": (visitor) => visitor.open("extremes/long/1"),
+  "every extreme": (visitor) => visitor.open("voyage/long/1"),
   "every extreme, failed": async (visitor) => assert.equal((await visitor.check())[0], "failed"),
-  "the end": (visitor) => visitor.go("extremes/long/finish"),
+  "the end": (visitor) => visitor.go("voyage/long/finish"),
   "the catalogue, come back": (visitor) => visitor.go(""),
+  "going on elsewhere": (visitor) => visitor.go("elsewhere"),
+  "a code": (visitor) => visitor.page.locator(".sheet__do .btn--main").click(),
+  "being forgotten": (visitor) => visitor.go("forget"),
 };
 
 test("no other screen sticks out or is hard to read", async () => {
@@ -144,7 +163,7 @@ test("no other screen sticks out or is hard to read", async () => {
   }
   assert.equal(faults.join("\n"), "");
   assert.deepEqual(visitor.complaints, []);
-  await visitor.go("extremes/long/1");
+  await visitor.go("voyage/long/1");
   await visitor.leave();
 });
 
@@ -163,7 +182,7 @@ test("without a script every screen can be read, and the looks can be chosen", a
   }
   await visitor.shot("without-a-script-chosen");
   // As many machines as one person may have, and one more.
-  const starts = ["harbour/actions/1", "harbour/walk/1", "harbour/cargo/intro", "harbour/writing/intro", "jetty/old/intro", "extremes/long/1"];
+  const starts = ["harbour/actions/1", "harbour/walk/1", "harbour/cargo/intro", "harbour/writing/intro", "jetty/old/intro", "voyage/long/1"];
   let status = 0;
   for (const path of starts) {
     await visitor.go(path);
