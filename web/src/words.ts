@@ -16,12 +16,10 @@ export const words = {
     refused: { title: "No machine", again: "Try again" },
   },
   note: {
-    lost: (tries: number) => (tries < 2 ? "" : `, the ${ordinal(tries)}`),
     lostTitle: "Connection lost",
-    lostText: (seconds: number, tries: number) =>
-      seconds > 0
-        ? `Your machine goes on running and keeps every line. Next try in ${seconds} s${words.note.lost(tries)}.`
-        : `Your machine goes on running and keeps every line. Trying${words.note.lost(tries)}.`,
+    lostText: "Your machine goes on running and keeps every line.",
+    /** Beside the title, and unheard: it changes every second. */
+    lostCount: (seconds: number) => (seconds > 0 ? `, next try in ${seconds} s` : ", trying"),
     tryNow: "Try now",
     close: "Close",
     reload: "Reload",
@@ -112,11 +110,6 @@ export const words = {
   passedStep: (step: string) => `Step ${step}, passed`,
   seconds: (n: number) => `, ${n} s`,
 };
-
-function ordinal(n: number): string {
-  const small = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"];
-  return small[n] ?? `${n}th`;
-}
 
 function count(bytes: number): string {
   return bytes === 1 ? "1 byte" : `${bytes.toLocaleString("en")} bytes`;

@@ -242,6 +242,13 @@ test("projector, day water, more contrast and forced colours, live and without a
   }
   assert.equal(faults.join("\n"), "");
   assert.deepEqual(visitor.complaints, []);
+  // On paper the text stands alone, dark on white, with its commands.
+  await page.emulateMedia({ contrast: "no-preference", forcedColors: "none", colorScheme: "dark", media: "print" });
+  for (const gone of [".bar", "#deep", "#turn", ".act__do"]) assert.equal(await page.locator(gone).first().isVisible(), false, `${gone} on paper`);
+  assert.equal(await page.locator("#text").isVisible(), true);
+  assert.deepEqual(await contrast(page), []);
+  await visitor.shot("on-paper");
+  await page.emulateMedia({ media: null, colorScheme: "light" });
   // The first frame of the next page is drawn as this one: nothing flashes.
   await page.emulateMedia({ contrast: "no-preference", forcedColors: "none" });
   await page.locator("#menu summary").click();
@@ -250,5 +257,9 @@ test("projector, day water, more contrast and forced colours, live and without a
   await pause(300);
   const html = await (await visitor.context.request.get(page.url())).text();
   assert.match(html, /<html lang="en" data-size="projector" data-water="day">/);
+  await visitor.go("");
+  assert.deepEqual([...(await overflow(page)), ...(await contrast(page)), ...(await axe(page))], [], "the catalogue on a projector");
+  await visitor.shot("catalogue-on-a-projector");
+  await visitor.go("harbour/walk/1");
   await visitor.leave();
 });
