@@ -110,6 +110,27 @@ async function look(visitor, state, faults, where) {
   await page.setViewportSize(before);
 }
 
+test("the measures find what is wrong", async () => {
+  const visitor = await Visitor.arrive(service, { reducedMotion: "reduce" });
+  const { page } = visitor;
+  await visitor.go("harbour/cluster");
+  const before = await rectangles(page, FIXED);
+  assert.deepEqual([...(await overflow(page)), ...(await contrast(page)), ...(await axe(page))], []);
+  await page.evaluate(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(".says-what strong, .btn { color: #aaa !important; border-color: #ddd !important; background: #fff !important; } .turn { min-height: 400px; } .crumbs b { flex: none; width: 3000px; }");
+    document.adoptedStyleSheets.push(sheet);
+  });
+  const found = (await contrast(page)).join("\n");
+  assert.match(found, /text "Reading is open."/);
+  assert.match(found, /border of "Next/);
+  assert.match((await overflow(page)).join("\n"), /sticks out of header/);
+  assert.match((await axe(page)).join("\n"), /color-contrast/);
+  const after = await rectangles(page, FIXED);
+  assert.deepEqual(FIXED.filter((id) => before[id] !== after[id]), ["#lesson", "#turn"]);
+  await visitor.context.close();
+});
+
 test("nothing jumps, sticks out or is hard to read in any state of the workspace", async () => {
   const stage = await Stage.open(service, "harbour/walk/1");
   const faults = [];
