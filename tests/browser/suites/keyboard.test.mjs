@@ -188,7 +188,7 @@ test("the focus is never lost when the state changes", async () => {
   await page.locator(".pane[data-front] .xterm-helper-textarea").focus();
   await visitor.type("kill -9 -1; exit\n").catch(() => {});
   await stage.phase("ended");
-  await comesTo(page, "Start a new one", "the machine has ended");
+  await comesTo(page, "^Start a fresh one", "the machine has ended");
   await press(page, "Enter");
   await comesTo(page, "in the terminal", "there is a machine again");
   await visitor.leave();
