@@ -11,3 +11,8 @@ export function byId<T extends Element = HTMLElement>(id: string, type?: new () 
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
+
+/** Whether an element can be seen and reached. Safari has `checkVisibility` from 17.4 on only. */
+export function isShown(element: Element): boolean {
+  return element.getClientRects().length > 0 && getComputedStyle(element).visibility !== "hidden";
+}

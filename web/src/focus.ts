@@ -1,6 +1,6 @@
 // The focus is never lost: where what had it is gone, it goes to what took its place.
 
-import { byId } from "./dom.js";
+import { byId, isShown } from "./dom.js";
 
 /** Called after anything was shown, hidden or taken away. */
 export type KeepFocus = () => void;
@@ -20,22 +20,22 @@ export function keepFocus(terminal: () => boolean): KeepFocus {
   document.addEventListener("focusout", ({ target, relatedTarget }) => {
     if (relatedTarget || !(target instanceof HTMLElement)) return;
     setTimeout(() => {
-      if (last?.element === target && document.activeElement === document.body && target.isConnected && target.checkVisibility()) last = undefined;
+      if (last?.element === target && document.activeElement === document.body && target.isConnected && isShown(target)) last = undefined;
     });
   });
 
   const isLost = (): boolean => {
     const at = document.activeElement;
-    if (at && at !== document.body) return !at.checkVisibility();
-    return last !== undefined && !(last.element.isConnected && last.element.checkVisibility() && !last.element.matches(":disabled"));
+    if (at && at !== document.body) return !isShown(at);
+    return last !== undefined && !(last.element.isConnected && isShown(last.element) && !last.element.matches(":disabled"));
   };
 
   return () => {
     if (!last || !isLost()) return;
     const { region } = last;
     const start = byId("wait").querySelector<HTMLElement>("form:not([hidden]) button");
-    if (region === note && beforeNote?.isConnected && beforeNote.checkVisibility()) return beforeNote.focus();
-    if (region && byId("wait").checkVisibility()) return (start ?? byId("wait")).focus();
+    if (region === note && beforeNote?.isConnected && isShown(beforeNote)) return beforeNote.focus();
+    if (region && isShown(byId("wait"))) return (start ?? byId("wait")).focus();
     if (region && terminal()) return;
     byId("lesson").focus({ preventScroll: true });
   };

@@ -1,5 +1,7 @@
 // The menu: opens and closes by itself, as a disclosure. This adds Esc, a click elsewhere, and the arrows.
 
+import { isShown } from "./dom.js";
+
 /** What can be reached in the menu, in order. */
 const STOPS = "summary, button, input, a[href]";
 
@@ -45,7 +47,7 @@ function move(menu: HTMLDetailsElement, from: HTMLElement, key: string): boolean
 }
 
 function stopsOf(part: HTMLElement): HTMLElement[] {
-  return [...part.querySelectorAll<HTMLElement>(STOPS)].filter((stop) => stop.checkVisibility() && !stop.matches(":disabled"));
+  return [...part.querySelectorAll<HTMLElement>(STOPS)].filter((stop) => isShown(stop) && !stop.matches(":disabled"));
 }
 
 function firstOfRow(stop: HTMLElement | undefined): HTMLElement | undefined {

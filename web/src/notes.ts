@@ -1,6 +1,6 @@
 // The note that floats over the water: one at a time, the newest, and none over the line that is typed.
 
-import { byId, setText } from "./dom.js";
+import { byId, isShown, setText } from "./dom.js";
 import { words } from "./words.js";
 
 export interface Note {
@@ -52,7 +52,7 @@ export class Notes {
 
   /** Puts the focus on what a note offers; false: nothing is offered. */
   focus(): boolean {
-    const button = [this.act, this.closer].find((it) => it.checkVisibility());
+    const button = [this.act, this.closer].find((it) => isShown(it));
     button?.focus();
     return button !== undefined;
   }

@@ -14,7 +14,10 @@ export function improveSheets(unreachable: () => void): void {
     const link = event.target instanceof Element ? event.target.closest<HTMLAnchorElement>("a[data-sheet]") : null;
     if (!plain || !link) return;
     event.preventDefault();
-    link.closest("details")?.removeAttribute("open");
+    // The menu closes behind it, and the dialog gives the focus back to what had it: not to a link in a closed menu.
+    const menu = link.closest("details");
+    menu?.querySelector("summary")?.focus();
+    menu?.removeAttribute("open");
     void show("GET", link.href).then((shown) => shown || unreachable());
   });
   body.addEventListener("submit", (event) => {

@@ -173,9 +173,9 @@ function drawNotes({ phase, lost }: State, notes: Notes, retry: () => void): voi
   }
   // The first try follows at once; a note that only flashes says nothing.
   if (lost && lost.tries > 1) {
-    const { lostTitle, lostText, tryNow } = words.note;
+    const { lostTitle, lostText, lostCount, tryNow } = words.note;
     const seconds = Math.max(0, Math.ceil((lost.nextAt - Date.now()) / 1000));
-    notes.show("lost", { is: "lost", title: lostTitle, text: lostText(seconds, lost.tries), act: { label: tryNow, does: retry } });
+    notes.show("lost", { is: "lost", title: lostTitle, count: lostCount(seconds), text: lostText, act: { label: tryNow, does: retry } });
   } else {
     notes.clear("lost");
   }

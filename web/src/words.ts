@@ -51,12 +51,10 @@ export const words = {
     aloud: { two: "This machine closes in two minutes.", one: "This machine closes in one minute.", ten: "This machine closes in ten seconds." },
   },
   note: {
-    lost: (tries: number) => (tries < 2 ? "" : `, the ${ordinal(tries)}`),
     lostTitle: "Connection lost",
-    lostText: (seconds: number, tries: number) =>
-      seconds > 0
-        ? `Your machine goes on running and keeps every line. Next try in ${seconds} s${words.note.lost(tries)}.`
-        : `Your machine goes on running and keeps every line. Trying${words.note.lost(tries)}.`,
+    lostText: "Your machine goes on running and keeps every line.",
+    /** Beside the title, and unheard: it changes every second. */
+    lostCount: (seconds: number) => (seconds > 0 ? `, next try in ${seconds} s` : ", trying"),
     tryNow: "Try now",
     close: "Close",
     reload: "Reload",

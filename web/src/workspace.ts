@@ -178,7 +178,7 @@ function watchNetwork(): void {
 /** What the menu has beside the looks. Without a script nothing of it would work. */
 function fillMenu(): void {
   const menu = byId("menu", HTMLDetailsElement);
-  for (const group of menu.querySelectorAll<HTMLElement>(".menu__group[hidden]")) group.hidden = false;
+  for (const part of menu.querySelectorAll<HTMLElement>(".menu__group[hidden]")) part.hidden = false;
   const reader = byId("reader", HTMLInputElement);
   reader.checked = tabs.readerMode;
   reader.addEventListener("change", () => tabs.setReader(reader.checked));

@@ -37,11 +37,12 @@ export function overflow(page) {
     const found = [];
     const name = (element) => `${element.localName}${element.id ? `#${element.id}` : ""}.${element.className}`;
     if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
-    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .act, .menu__list, .switch")) {
+    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .act, .menu__list, .switch, .toc a")) {
       if (!bar.checkVisibility({ visibilityProperty: true })) continue;
       const { left, right } = bar.getBoundingClientRect();
       for (const child of bar.children) {
         const own = child.getBoundingClientRect();
+        if (child.clientWidth > 0 && getComputedStyle(child).overflowX === "visible" && child.scrollWidth > child.clientWidth + 1) found.push(`what is in ${name(child)} sticks out of it`);
         if (own.width > 0 && getComputedStyle(child).position !== "absolute" && (own.right > right + 1 || own.left < left - 1)) found.push(`${name(child)} sticks out of ${name(bar)}`);
       }
     }

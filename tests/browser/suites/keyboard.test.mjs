@@ -67,6 +67,13 @@ test("the menu by arrows, and what is chosen in it stays", async () => {
   await press(page, "Escape");
   assert.equal(await open(), false);
   assert.equal(await focused(page), "Menu", "Esc leads back");
+  // A sheet opened from it gives the focus back to it.
+  await press(page, "ArrowDown");
+  await tabTo(page, "Go on elsewhere");
+  await press(page, "Enter");
+  await comesTo(page, "^Take your progress|elsewhere", "the sheet is open");
+  await press(page, "Escape");
+  await comesTo(page, "^Menu$", "the sheet is closed");
   // It closes when the focus leaves it, and when somebody presses elsewhere.
   await press(page, "Enter");
   await press(page, "Shift+Tab");
@@ -181,7 +188,7 @@ test("the focus is never lost when the state changes", async () => {
   await page.locator(".pane[data-front] .xterm-helper-textarea").focus();
   await visitor.type("kill -9 -1; exit\n").catch(() => {});
   await stage.phase("ended");
-  await comesTo(page, "Start a new one", "the machine has ended");
+  await comesTo(page, "^Start a fresh one", "the machine has ended");
   await press(page, "Enter");
   await comesTo(page, "in the terminal", "there is a machine again");
   await visitor.leave();

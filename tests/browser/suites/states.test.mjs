@@ -31,6 +31,15 @@ const STATES = {
   "your turn": {},
   "a full screen": { enter: ({ visitor }) => visitor.type("seq 200\n").then(() => visitor.sees("200")) },
   "the menu": { enter: ({ page }) => page.locator("#menu summary").click(), leave: ({ page }) => page.keyboard.press("Escape") },
+  "the sheet over the lesson": {
+    enter: async ({ page }) => {
+      await page.locator("#menu summary").click();
+      await page.locator("[data-sheet]").click();
+      await page.locator("#dialog form .btn--main").click();
+      await page.locator("#dialog #code").waitFor();
+    },
+    leave: ({ page }) => page.keyboard.press("Escape"),
+  },
   preparing: { enter: (stage) => stage.phase("preparing"), leave: (stage) => stage.phase("ready") },
   "a script failed": {
     enter: (stage) => stage.hear({ type: "script", page: "1", script: "background", is: "failed", seconds: 2, output: LONG }),
@@ -101,6 +110,27 @@ async function look(visitor, state, faults, where) {
   await page.setViewportSize(before);
 }
 
+test("the measures find what is wrong", async () => {
+  const visitor = await Visitor.arrive(service, { reducedMotion: "reduce" });
+  const { page } = visitor;
+  await visitor.go("harbour/cluster");
+  const before = await rectangles(page, FIXED);
+  assert.deepEqual([...(await overflow(page)), ...(await contrast(page)), ...(await axe(page))], []);
+  await page.evaluate(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(".says-what strong, .btn { color: #aaa !important; border-color: #ddd !important; background: #fff !important; } .turn { min-height: 400px; } .crumbs b { flex: none; width: 3000px; }");
+    document.adoptedStyleSheets.push(sheet);
+  });
+  const found = (await contrast(page)).join("\n");
+  assert.match(found, /text "Reading is open."/);
+  assert.match(found, /border of "Next/);
+  assert.match((await overflow(page)).join("\n"), /sticks out/);
+  assert.match((await axe(page)).join("\n"), /color-contrast/);
+  const after = await rectangles(page, FIXED);
+  assert.deepEqual(FIXED.filter((id) => before[id] !== after[id]), ["#lesson", "#turn"]);
+  await visitor.context.close();
+});
+
 test("nothing jumps, sticks out or is hard to read in any state of the workspace", async () => {
   const stage = await Stage.open(service, "harbour/walk/1");
   const faults = [];
@@ -127,12 +157,22 @@ const SCREENS = {
     const [answer] = await Promise.all([page.waitForNavigation(), page.locator("button").click()]);
     assert.equal(answer.status(), 403);
   },
+  "a code to type in": (visitor) => visitor.go("resume"),
+  "a code that is none": async (visitor) => {
+    await visitor.page.locator("#typed").fill("AAAAA-BBBBB-CCCCC");
+    await visitor.page.locator(".typed button").click();
+    await visitor.page.locator('.typed__says[data-is="failed"]').waitFor();
+  },
+  "going on elsewhere, as somebody new": (visitor) => visitor.go("elsewhere"),
   "a lesson that cannot run here": (visitor) => visitor.go("harbour/cluster"),
   "a lesson that lacks something": (visitor) => visitor.open("harbour/wishes/intro"),
-  "every extreme": (visitor) => visitor.open("extremes/long/1"),
+  "every extreme": (visitor) => visitor.open("voyage/long/1"),
   "every extreme, failed": async (visitor) => assert.equal((await visitor.check())[0], "failed"),
-  "the end": (visitor) => visitor.go("extremes/long/finish"),
+  "the end": (visitor) => visitor.go("voyage/long/finish"),
   "the catalogue, come back": (visitor) => visitor.go(""),
+  "going on elsewhere": (visitor) => visitor.go("elsewhere"),
+  "a code": (visitor) => visitor.page.locator(".sheet__do .btn--main").click(),
+  "being forgotten": (visitor) => visitor.go("forget"),
 };
 
 test("no other screen sticks out or is hard to read", async () => {
@@ -144,7 +184,7 @@ test("no other screen sticks out or is hard to read", async () => {
   }
   assert.equal(faults.join("\n"), "");
   assert.deepEqual(visitor.complaints, []);
-  await visitor.go("extremes/long/1");
+  await visitor.go("voyage/long/1");
   await visitor.leave();
 });
 
@@ -163,7 +203,7 @@ test("without a script every screen can be read, and the looks can be chosen", a
   }
   await visitor.shot("without-a-script-chosen");
   // As many machines as one person may have, and one more.
-  const starts = ["harbour/actions/1", "harbour/walk/1", "harbour/cargo/intro", "harbour/writing/intro", "jetty/old/intro", "extremes/long/1"];
+  const starts = ["harbour/actions/1", "harbour/walk/1", "harbour/cargo/intro", "harbour/writing/intro", "jetty/old/intro", "voyage/long/1"];
   let status = 0;
   for (const path of starts) {
     await visitor.go(path);
@@ -223,6 +263,13 @@ test("projector, day water, more contrast and forced colours, live and without a
   }
   assert.equal(faults.join("\n"), "");
   assert.deepEqual(visitor.complaints, []);
+  // On paper the text stands alone, dark on white, with its commands.
+  await page.emulateMedia({ contrast: "no-preference", forcedColors: "none", colorScheme: "dark", media: "print" });
+  for (const gone of [".bar", "#deep", "#turn", ".act__do"]) assert.equal(await page.locator(gone).first().isVisible(), false, `${gone} on paper`);
+  assert.equal(await page.locator("#text").isVisible(), true);
+  assert.deepEqual(await contrast(page), []);
+  await visitor.shot("on-paper");
+  await page.emulateMedia({ media: null, colorScheme: "light" });
   // The first frame of the next page is drawn as this one: nothing flashes.
   await page.emulateMedia({ contrast: "no-preference", forcedColors: "none" });
   await page.locator("#menu summary").click();
@@ -231,5 +278,9 @@ test("projector, day water, more contrast and forced colours, live and without a
   await pause(300);
   const html = await (await visitor.context.request.get(page.url())).text();
   assert.match(html, /<html lang="en" data-size="projector" data-water="day">/);
+  await visitor.go("");
+  assert.deepEqual([...(await overflow(page)), ...(await contrast(page)), ...(await axe(page))], [], "the catalogue on a projector");
+  await visitor.shot("catalogue-on-a-projector");
+  await visitor.go("harbour/walk/1");
   await visitor.leave();
 });
