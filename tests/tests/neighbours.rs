@@ -25,7 +25,7 @@ use quayside_runtime::shim::protocol::{Exec, Finished, Group};
 use quayside_runtime::sys::process::take_short_turns;
 use quayside_tests::figures::{Figures, ms};
 use quayside_tests::machine::{PATIENCE, Terminal, script};
-use quayside_tests::service::Service;
+use quayside_tests::service::{Service, memory_kib};
 use quayside_tests::visitor::Visitor;
 use quayside_tests::{binary, census, needs};
 
@@ -79,7 +79,7 @@ impl Street {
         let shared = pids
             .into_iter()
             .filter(|(name, pid)| ["web", "keeper"].contains(&name.as_str()) || *pid == self.quiet.shim);
-        shared.map(|(name, pid)| ((name, pid), resident_kib(pid))).collect()
+        shared.map(|(name, pid)| ((name, pid), memory_kib(pid, "status", "VmRSS:"))).collect()
     }
 
     /// By a visitor of another machine, as it were, which waits for no turn here.
@@ -199,12 +199,6 @@ impl Pest {
         told.recv_timeout(*PATIENCE).unwrap_or_else(|error| panic!("{} is not at work: {error}", self.name));
         thread
     }
-}
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 /// One test for each pest.
