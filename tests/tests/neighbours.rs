@@ -4,11 +4,11 @@
 //! of one thing in the first, again and again, while keys are typed in the second, between which it is still.
 //!
 //! **What is compared.** Keys are timed from the visitor's socket to the echo, through web, shim, pty and bash.
-//! Idle and loaded phases alternate, so that whatever else this machine does falls on both alike. The 99th
-//! percentile of all loaded keys together is at most twice that of all idle keys; an idle percentile below
-//! [`SLICE`] counts as that, because one turn of another process on the same processor is no harm done by a
-//! neighbour. A machine that is busy with something else in just the loaded phases can break that once: a
-//! measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
+//! Idle and loaded phases alternate, so that whatever else this machine does falls on both alike. The median
+//! and the 99th percentile of all loaded keys together are at most twice those of all idle keys; an idle figure
+//! below its floor ([`MEDIAN_FLOOR`], [`TAIL_FLOOR`]) counts as that, because a processor's turns are no finer
+//! than the kernel's tick. A machine that is busy with something else in just the loaded phases can break that:
+//! a measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
 //! What a neighbour really takes, it takes in each.
 //!
 //! **What else holds**, in each loaded phase: a check runs in the afflicted sandbox, a script and a new terminal
@@ -35,9 +35,13 @@ const ROUNDS: usize = 4;
 const KEYS: usize = 150;
 /// See the module's comment.
 const TRIES: usize = 3;
-/// The longest that the scheduler lets another process of equal right go on (EEVDF's base slice, 2.8 ms on two
-/// processors, and a tick).
-const SLICE: Duration = Duration::from_millis(4);
+/// The kernel's tick, at its slowest usual rate of 250 Hz: a process that does not go first at once may wait
+/// for the next.
+const TICK: Duration = Duration::from_millis(4);
+/// In the middle a key waits for no more than one of them.
+const MEDIAN_FLOOR: Duration = TICK;
+/// At worst it waits for one at each of its five stations: web, shim, bash, shim, web.
+const TAIL_FLOOR: Duration = TICK.saturating_mul(5);
 /// A terminal's scrollback, a few viewers' queues, and what an allocator keeps of them.
 const GROWN_MAX_KIB: u64 = 12 * 1024;
 
@@ -84,7 +88,7 @@ impl Street {
 
     /// By a visitor of another machine, as it were, which waits for no turn here.
     fn time_keys(&mut self) -> Figures {
-        let _ = take_short_turns();
+        let _ = take_short_turns(-10);
         self.quiet.visitor.as_mut().expect("somebody looks").time_keys(KEYS).expect("keys have echoes")
     }
 
@@ -112,21 +116,20 @@ impl Street {
         let before = self.memory_kib();
         let held = (1..=TRIES).any(|number| {
             let (idle, loaded) = self.measure(&pest);
-            let (before, with) = (idle.at(0.99), loaded.at(0.99));
-            let holds = with <= 2 * before.max(SLICE);
-            let medians = (ms(idle.at(0.5)), ms(loaded.at(0.5)));
+            let (median, tail) = ((idle.at(0.5), loaded.at(0.5)), (idle.at(0.99), loaded.at(0.99)));
+            let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= 2 * tail.0.max(TAIL_FLOOR);
             println!(
                 "{} {number}: p50 {} then {}, p99 {} then {}{}",
                 pest.name,
-                medians.0,
-                medians.1,
-                ms(before),
-                ms(with),
-                if holds { "" } else { ": more than twice" }
+                ms(median.0),
+                ms(median.1),
+                ms(tail.0),
+                ms(tail.1),
+                if holds { "" } else { ": too long" }
             );
             holds
         });
-        assert!(held, "keys beside {} take more than twice as long; see above", pest.name);
+        assert!(held, "keys beside {} take too long; see above", pest.name);
         let after = self.memory_kib();
         for (part @ (name, _), before) in &before {
             // A keeper's worker has its keeper's name, and may be gone.
