@@ -121,20 +121,14 @@ pub fn churn(service: &Service) -> anyhow::Result<()> {
     for done in (0..CHURN).step_by(CHURN_STEP) {
         let begin = Instant::now();
         let ids: Vec<anyhow::Result<Vec<String>>> = std::thread::scope(|scope| {
-            let share = CHURN_STEP / CHURN_AT_ONCE;
-            let one = |lane: usize| {
-                let numbers = (0..share).map(move |number| done + lane * share + number);
-                numbers.map(|number| start_and_leave(service, number)).collect::<anyhow::Result<Vec<()>>>()?;
-                Ok(service.sandboxes().into_iter().map(|(id, _)| id).collect())
-            };
-            let threads: Vec<_> = (0..CHURN_AT_ONCE).map(|lane| scope.spawn(move || one(lane))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("a visitor's thread")).collect()
+            let lanes = (0..CHURN_AT_ONCE).map(|number| scope.spawn(move || lane(service, done, number)));
+            lanes.collect::<Vec<_>>().into_iter().map(|lane| lane.join().expect("a visitor's thread")).collect()
         });
         for ids in ids {
             seen.extend(ids?);
         }
         wait_until_none(service);
-        let rate = (CHURN_STEP / CHURN_AT_ONCE * CHURN_AT_ONCE) as f64 / begin.elapsed().as_secs_f64();
+        let rate = CHURN_STEP as f64 / begin.elapsed().as_secs_f64();
         println!("sessions started and ended: {rate:.1} a second, {CHURN_AT_ONCE} at once");
         report(service, done + CHURN_STEP)?;
     }
@@ -151,6 +145,16 @@ pub fn churn(service: &Service) -> anyhow::Result<()> {
         entries(&data.join("leases"))
     );
     Ok(())
+}
+
+/// One visitor after another; the ids of some sandboxes that ran meanwhile.
+fn lane(service: &Service, done: usize, number: usize) -> anyhow::Result<Vec<String>> {
+    let mut seen = Vec::new();
+    for session in (number..CHURN_STEP).step_by(CHURN_AT_ONCE) {
+        start_and_leave(service, done + session)?;
+        seen.extend(service.sandboxes().into_iter().map(|(id, _)| id));
+    }
+    Ok(seen)
 }
 
 fn start_and_leave(service: &Service, number: usize) -> anyhow::Result<()> {
