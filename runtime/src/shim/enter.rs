@@ -21,6 +21,7 @@ use super::protocol::Group;
 use crate::cgroup::plan::Member;
 use crate::cgroup::tree;
 use crate::launch::child::{Sandbox, limit_files, open_cgroup, restrict};
+use crate::launch::plan::LEARNERS_OOM_SCORE_ADJ;
 use crate::sys::message;
 use crate::sys::mount::c_path;
 use crate::sys::process::{
@@ -179,6 +180,10 @@ struct Terminal {
 
 /// Into the group, then the namespaces: user first, whose root may join the others.
 fn join(sandbox: &Sandbox, member: Member, stdio: &Stdio) -> Step<Option<Terminal>> {
+    // Before PID 1, which would take the whole sandbox with it; when the kernel itself holds a group's memory
+    // (network namespaces, say), PID 1 is the largest process. A learner can lower it to PID 1's and no further.
+    std::fs::write("/proc/self/oom_score_adj", LEARNERS_OOM_SCORE_ADJ.to_string())
+        .map_err(at("become the first to be killed where memory is short"))?;
     // While this is still the owner's id; v1 asks for it.
     tree::enter_v1(&sandbox.plan.cgroup, member).map_err(io::Error::other).map_err(at("enter the cgroup"))?;
     setns(&sandbox.user_namespace, CloneFlags::CLONE_NEWUSER)
