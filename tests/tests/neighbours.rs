@@ -9,7 +9,8 @@
 //! below its floor ([`MEDIAN_FLOOR`], [`TAIL_FLOOR`]) counts as that, because a processor's turns are no finer
 //! than the kernel's tick. A machine that is busy with something else in just the loaded phases can break that:
 //! a measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
-//! What a neighbour really takes, it takes in each.
+//! What a neighbour really takes, it takes in each. Where the processors are busy with something else in the
+//! idle phases already ([`BUSY`]), keys tell nothing of neighbours: that is printed, and not judged.
 //!
 //! **What else holds**, in each loaded phase: a check runs in the afflicted sandbox, a script and a new terminal
 //! in the other. And at the end: web, keeper and the other's shim have not grown, and nothing is left.
@@ -35,6 +36,9 @@ const ROUNDS: usize = 4;
 const KEYS: usize = 150;
 /// See the module's comment.
 const TRIES: usize = 3;
+/// The share of all processors' time in idle phases from which on somebody else is at work: the keys
+/// themselves take less than half of it.
+const BUSY: f64 = 0.75;
 /// The kernel's tick, at its slowest usual rate of 250 Hz: a process that does not go first at once may wait
 /// for the next.
 const TICK: Duration = Duration::from_millis(4);
@@ -92,11 +96,15 @@ impl Street {
         self.quiet.visitor.as_mut().expect("somebody looks").time_keys(KEYS).expect("keys have echoes")
     }
 
-    /// One measurement: idle and loaded keys.
-    fn measure(&mut self, pest: &Pest) -> (Figures, Figures) {
+    /// One measurement: idle and loaded keys, and how busy the processors were in the idle phases.
+    fn measure(&mut self, pest: &Pest) -> (Figures, Figures, f64) {
         let (mut idle, mut loaded) = (Figures::new(), Figures::new());
+        let (mut used, mut all) = (0, 0);
         for _ in 0..ROUNDS {
+            let before = processor_ticks();
             idle.extend(self.time_keys());
+            let after = processor_ticks();
+            (used, all) = (used + after.0 - before.0, all + after.1 - before.1);
             let at_work = pest.let_loose(&self.noisy);
             loaded.extend(self.time_keys());
             let checked = self.noisy.run(Group::Check, "test -d /proc/1 && echo checked");
@@ -107,28 +115,40 @@ impl Street {
             self.noisy.still();
             let _ = at_work.join().expect("its thread"); // killed, or refused what it asked for
         }
-        (idle, loaded)
+        (idle, loaded, used as f64 / f64::max(all as f64, 1.0))
     }
 
     /// The whole of what a neighbour has to endure.
     fn endures(mut self, pest: Pest) {
         self.time_keys(); // caches are warm, and the first page of everything is there
         let before = self.memory_kib();
-        let held = (1..=TRIES).any(|number| {
-            let (idle, loaded) = self.measure(&pest);
+        let mut judged = Vec::new();
+        for number in 1..=TRIES {
+            let (idle, loaded, busy) = self.measure(&pest);
             let (median, tail) = ((idle.at(0.5), loaded.at(0.5)), (idle.at(0.99), loaded.at(0.99)));
             let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= 2 * tail.0.max(TAIL_FLOOR);
+            let verdict = match (holds, busy > BUSY) {
+                (true, _) => "",
+                (false, true) => ": not judged, as the machine is busy with something else",
+                (false, false) => ": too long",
+            };
             println!(
-                "{} {number}: p50 {} then {}, p99 {} then {}{}",
+                "{} {number}: p50 {} then {}, p99 {} then {}, {:.0} % busy before{verdict}",
                 pest.name,
                 ms(median.0),
                 ms(median.1),
                 ms(tail.0),
                 ms(tail.1),
-                if holds { "" } else { ": too long" }
+                busy * 100.0,
             );
-            holds
-        });
+            if holds || busy <= BUSY {
+                judged.push(holds);
+            }
+            if holds {
+                break;
+            }
+        }
+        let held = judged.is_empty() || judged.contains(&true);
         assert!(held, "keys beside {} take too long; see above", pest.name);
         let after = self.memory_kib();
         for (part @ (name, _), before) in &before {
@@ -202,6 +222,16 @@ impl Pest {
         told.recv_timeout(*PATIENCE).unwrap_or_else(|error| panic!("{} is not at work: {error}", self.name));
         thread
     }
+}
+
+/// Of all processors since the machine's start: used, and all (proc_stat(5)).
+fn processor_ticks() -> (u64, u64) {
+    let stat = fs::read_to_string("/proc/stat").expect("every machine has it");
+    let first = stat.lines().next().unwrap_or_default();
+    // user, nice, system, idle, iowait, irq, softirq, steal; guest's are in user's.
+    let ticks: Vec<u64> = first.split_whitespace().skip(1).take(8).filter_map(|word| word.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    (all - ticks.get(3..5).map_or(0, |idle| idle.iter().sum::<u64>()), all)
 }
 
 /// One test for each pest.

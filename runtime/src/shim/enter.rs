@@ -180,10 +180,10 @@ struct Terminal {
 
 /// Into the group, then the namespaces: user first, whose root may join the others.
 fn join(sandbox: &Sandbox, member: Member, stdio: &Stdio) -> Step<Option<Terminal>> {
-    // Before PID 1, which would take the whole sandbox with it; when the kernel itself holds a group's memory
-    // (network namespaces, say), PID 1 is the largest process. A learner can lower it to PID 1's and no further.
-    std::fs::write("/proc/self/oom_score_adj", LEARNERS_OOM_SCORE_ADJ.to_string())
-        .map_err(at("become the first to be killed where memory is short"))?;
+    // To be killed before PID 1, which would take the whole sandbox with it: where the kernel itself holds a
+    // group's memory (network namespaces, say), PID 1 is the largest process. A learner can lower it to PID 1's
+    // and no further. Where it is refused, the order is as it was.
+    let _ = std::fs::write("/proc/self/oom_score_adj", LEARNERS_OOM_SCORE_ADJ.to_string());
     // While this is still the owner's id; v1 asks for it.
     tree::enter_v1(&sandbox.plan.cgroup, member).map_err(io::Error::other).map_err(at("enter the cgroup"))?;
     setns(&sandbox.user_namespace, CloneFlags::CLONE_NEWUSER)

@@ -130,7 +130,7 @@ fn memory() {
     at_work();
     loop {
         let mut hog = Command::new("dd");
-        let _ = hog.args(["if=/dev/zero", "of=/dev/null", "bs=2G", "count=1"]).stderr(Stdio::null()).status();
+        let _ = hog.args(["if=/dev/zero", "of=/dev/null", "bs=1100M", "count=1"]).stderr(Stdio::null()).status();
     }
 }
 
