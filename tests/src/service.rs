@@ -71,7 +71,8 @@ impl Service {
             ready: Duration::ZERO,
         };
         while service.get("/health/live").is_err() {
-            ensure!(begin.elapsed() < READY, "the service does not answer");
+            let ended = service.child.try_wait()?;
+            ensure!(ended.is_none() && begin.elapsed() < READY, "the service does not answer; ended: {ended:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
         service.answered = begin.elapsed();
