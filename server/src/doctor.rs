@@ -144,6 +144,7 @@ fn name(need: Need) -> String {
         Need::Disk => "room on disk".into(),
         Need::Memory => "memory".into(),
         Need::Learners => "learners at once".into(),
+        Need::OpenFiles => "open files".into(),
         Need::Port => "address to listen on".into(),
     }
 }
@@ -167,12 +168,14 @@ fn without(need: Need) -> &'static str {
         Need::Disk => "the Debian image cannot be made, or sessions run out of room",
         Need::Memory => "few sessions can run at once",
         Need::Learners => "a session may be refused, or be slow",
+        Need::OpenFiles => "one learner can use up the open files of all",
         Need::Port => "nobody can reach the lessons",
     }
 }
 
 fn found(cause: &Cause) -> String {
     match cause {
+        Cause::Setting { name: name @ "fs.file-max", is, .. } => format!("too few: {name} is {is}"),
         Cause::Setting { name, is, .. } => format!("forbidden: {name} is {is}"),
         Cause::Confined => {
             "forbidden to this program by a security module, such as AppArmor, or by an outer container".into()
@@ -240,6 +243,7 @@ fn remedy(need: Need, cause: &Cause) -> String {
         (Need::DataDirectory, _) => "name another directory by --data".into(),
         (Need::Disk, _) => "make room, or name a directory on a larger disk by --data".into(),
         (Need::Memory, _) => "end what else uses memory".into(),
+        (Need::OpenFiles, _) => "mount /proc".into(),
         (Need::Learners, _) => "give this machine more of what limits it, or the sandboxes less".into(),
         (Need::Port, Cause::NotOurs(_)) => "ip address shows this machine's; name one by --listen".into(),
         (Need::Port, Cause::Taken(_)) => {

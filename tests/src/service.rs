@@ -71,7 +71,8 @@ impl Service {
             ready: Duration::ZERO,
         };
         while service.get("/health/live").is_err() {
-            ensure!(begin.elapsed() < READY, "the service does not answer");
+            let ended = service.child.try_wait()?;
+            ensure!(ended.is_none() && begin.elapsed() < READY, "the service does not answer; ended: {ended:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
         service.answered = begin.elapsed();
@@ -182,7 +183,7 @@ impl Drop for Service {
 }
 
 /// User and system time, from proc_pid_stat(5), in ticks of 10 ms.
-fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+pub fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
     let ticks = |field: usize| fields.get(field).context("a short line")?.parse::<u64>().context("not a number");
@@ -196,7 +197,12 @@ fn name_of(cmdline: &str) -> String {
 }
 
 fn pss_kib(pid: u32) -> u64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    memory_kib(pid, "smaps_rollup", "Pss:")
+}
+
+/// The line `name` of a file of /proc/PID.
+pub fn memory_kib(pid: u32, file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }

@@ -1,6 +1,7 @@
 //! A visitor without a browser: starts a session and speaks the page's protocol.
 
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -47,6 +48,36 @@ impl Visitor {
         let view: serde_json::Value = serde_json::from_str(&response.body_mut().read_to_string()?)?;
         let session = view["id"].as_str().context("no session")?.to_owned();
         Ok(Self { origin, cookie, session, socket: None, drawn: 0, acked: 0, typed: 0 })
+    }
+
+    /// The same from another of this machine's loopback addresses: one address may start only so many.
+    pub fn start_from(service: &Service, address: Ipv4Addr) -> anyhow::Result<Self> {
+        let origin = service.origin();
+        let host = origin.trim_start_matches("http://");
+        let mut stream = connect_from(address, service.port)?;
+        let form = "page=intro";
+        write!(
+            stream,
+            "POST {LESSON}/start HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\naccept: application/json\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{form}",
+            form.len()
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("no answer to the start of a session")?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an answer has a head and a body")?;
+        let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = cookie.with_context(|| format!("no cookie: {head}"))?;
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let view: serde_json::Value = serde_json::from_str(body).with_context(|| format!("no session: {answer}"))?;
+        let session = view["id"].as_str().context("no session")?.to_owned();
+        Ok(Self { origin, cookie, session, socket: None, drawn: 0, acked: 0, typed: 0 })
+    }
+
+    /// The button of step `step`; any answer of the check's will do.
+    pub fn check(&self, step: usize) -> anyhow::Result<()> {
+        let url = format!("{}/api/sessions/{}/steps/{step}/check", self.origin, self.session);
+        ureq::post(url).header("origin", &self.origin).header("cookie", &self.cookie).send_empty()?;
+        Ok(())
     }
 
     /// Looks at a terminal; before the machine is there, the server says "later", and so we ask again.
@@ -213,6 +244,14 @@ impl Visitor {
         ureq::post(url).header("origin", &self.origin).header("cookie", &self.cookie).send_empty()?;
         Ok(())
     }
+}
+
+fn connect_from(address: Ipv4Addr, port: u16) -> anyhow::Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddrV4::new(address, 0))?;
+    connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    Ok(TcpStream::from(socket))
 }
 
 /// A visitor whose terminal floods.

@@ -4,12 +4,13 @@
 //! of one thing in the first, again and again, while keys are typed in the second, between which it is still.
 //!
 //! **What is compared.** Keys are timed from the visitor's socket to the echo, through web, shim, pty and bash.
-//! Idle and loaded phases alternate, so that whatever else this machine does falls on both alike. The 99th
-//! percentile of all loaded keys together is at most twice that of all idle keys; an idle percentile below
-//! [`SLICE`] counts as that, because one turn of another process on the same processor is no harm done by a
-//! neighbour. A machine that is busy with something else in just the loaded phases can break that once: a
-//! measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
-//! What a neighbour really takes, it takes in each.
+//! Idle and loaded phases alternate, so that whatever else this machine does falls on both alike. The median
+//! and the 99th percentile of all loaded keys together are at most twice those of all idle keys; an idle figure
+//! below its floor ([`MEDIAN_FLOOR`], [`TAIL_FLOOR`]) counts as that, because a processor's turns are no finer
+//! than the kernel's tick. A machine that is busy with something else in just the loaded phases can break that:
+//! a measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
+//! What a neighbour really takes, it takes in each. Where the processors are busy with something else in the
+//! idle phases already ([`BUSY`]), keys tell nothing of neighbours: that is printed, and not judged.
 //!
 //! **What else holds**, in each loaded phase: a check runs in the afflicted sandbox, a script and a new terminal
 //! in the other. And at the end: web, keeper and the other's shim have not grown, and nothing is left.
@@ -25,7 +26,7 @@ use quayside_runtime::shim::protocol::{Exec, Finished, Group};
 use quayside_runtime::sys::process::take_short_turns;
 use quayside_tests::figures::{Figures, ms};
 use quayside_tests::machine::{PATIENCE, Terminal, script};
-use quayside_tests::service::Service;
+use quayside_tests::service::{Service, memory_kib};
 use quayside_tests::visitor::Visitor;
 use quayside_tests::{binary, census, needs};
 
@@ -35,9 +36,16 @@ const ROUNDS: usize = 4;
 const KEYS: usize = 150;
 /// See the module's comment.
 const TRIES: usize = 3;
-/// The longest that the scheduler lets another process of equal right go on (EEVDF's base slice, 2.8 ms on two
-/// processors, and a tick).
-const SLICE: Duration = Duration::from_millis(4);
+/// The share of all processors' time in idle phases from which on somebody else is at work: the keys
+/// themselves take less than half of it.
+const BUSY: f64 = 0.75;
+/// The kernel's tick, at its slowest usual rate of 250 Hz: a process that does not go first at once may wait
+/// for the next.
+const TICK: Duration = Duration::from_millis(4);
+/// In the middle a key waits for no more than one of them.
+const MEDIAN_FLOOR: Duration = TICK;
+/// At worst it waits for one at each of its five stations: web, shim, bash, shim, web.
+const TAIL_FLOOR: Duration = TICK.saturating_mul(5);
 /// A terminal's scrollback, a few viewers' queues, and what an allocator keeps of them.
 const GROWN_MAX_KIB: u64 = 12 * 1024;
 
@@ -79,20 +87,24 @@ impl Street {
         let shared = pids
             .into_iter()
             .filter(|(name, pid)| ["web", "keeper"].contains(&name.as_str()) || *pid == self.quiet.shim);
-        shared.map(|(name, pid)| ((name, pid), resident_kib(pid))).collect()
+        shared.map(|(name, pid)| ((name, pid), memory_kib(pid, "status", "VmRSS:"))).collect()
     }
 
     /// By a visitor of another machine, as it were, which waits for no turn here.
     fn time_keys(&mut self) -> Figures {
-        let _ = take_short_turns();
+        let _ = take_short_turns(-10);
         self.quiet.visitor.as_mut().expect("somebody looks").time_keys(KEYS).expect("keys have echoes")
     }
 
-    /// One measurement: idle and loaded keys.
-    fn measure(&mut self, pest: &Pest) -> (Figures, Figures) {
+    /// One measurement: idle and loaded keys, and how busy the processors were in the idle phases.
+    fn measure(&mut self, pest: &Pest) -> (Figures, Figures, f64) {
         let (mut idle, mut loaded) = (Figures::new(), Figures::new());
+        let (mut used, mut all) = (0, 0);
         for _ in 0..ROUNDS {
+            let before = processor_ticks();
             idle.extend(self.time_keys());
+            let after = processor_ticks();
+            (used, all) = (used + after.0 - before.0, all + after.1 - before.1);
             let at_work = pest.let_loose(&self.noisy);
             loaded.extend(self.time_keys());
             let checked = self.noisy.run(Group::Check, "test -d /proc/1 && echo checked");
@@ -103,30 +115,41 @@ impl Street {
             self.noisy.still();
             let _ = at_work.join().expect("its thread"); // killed, or refused what it asked for
         }
-        (idle, loaded)
+        (idle, loaded, used as f64 / f64::max(all as f64, 1.0))
     }
 
     /// The whole of what a neighbour has to endure.
     fn endures(mut self, pest: Pest) {
         self.time_keys(); // caches are warm, and the first page of everything is there
         let before = self.memory_kib();
-        let held = (1..=TRIES).any(|number| {
-            let (idle, loaded) = self.measure(&pest);
-            let (before, with) = (idle.at(0.99), loaded.at(0.99));
-            let holds = with <= 2 * before.max(SLICE);
-            let medians = (ms(idle.at(0.5)), ms(loaded.at(0.5)));
+        let mut judged = Vec::new();
+        for number in 1..=TRIES {
+            let (idle, loaded, busy) = self.measure(&pest);
+            let (median, tail) = ((idle.at(0.5), loaded.at(0.5)), (idle.at(0.99), loaded.at(0.99)));
+            let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= 2 * tail.0.max(TAIL_FLOOR);
+            let verdict = match (holds, busy > BUSY) {
+                (true, _) => "",
+                (false, true) => ": not judged, as the machine is busy with something else",
+                (false, false) => ": too long",
+            };
             println!(
-                "{} {number}: p50 {} then {}, p99 {} then {}{}",
+                "{} {number}: p50 {} then {}, p99 {} then {}, {:.0} % busy before{verdict}",
                 pest.name,
-                medians.0,
-                medians.1,
-                ms(before),
-                ms(with),
-                if holds { "" } else { ": more than twice" }
+                ms(median.0),
+                ms(median.1),
+                ms(tail.0),
+                ms(tail.1),
+                busy * 100.0,
             );
-            holds
-        });
-        assert!(held, "keys beside {} take more than twice as long; see above", pest.name);
+            if holds || busy <= BUSY {
+                judged.push(holds);
+            }
+            if holds {
+                break;
+            }
+        }
+        let held = judged.is_empty() || judged.contains(&true);
+        assert!(held, "keys beside {} take too long; see above", pest.name);
         let after = self.memory_kib();
         for (part @ (name, _), before) in &before {
             // A keeper's worker has its keeper's name, and may be gone.
@@ -201,10 +224,14 @@ impl Pest {
     }
 }
 
-fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+/// Of all processors since the machine's start: used, and all (proc_stat(5)).
+fn processor_ticks() -> (u64, u64) {
+    let stat = fs::read_to_string("/proc/stat").expect("every machine has it");
+    let first = stat.lines().next().unwrap_or_default();
+    // user, nice, system, idle, iowait, irq, softirq, steal; guest's are in user's.
+    let ticks: Vec<u64> = first.split_whitespace().skip(1).take(8).filter_map(|word| word.parse().ok()).collect();
+    let all: u64 = ticks.iter().sum();
+    (all - ticks.get(3..5).map_or(0, |idle| idle.iter().sum::<u64>()), all)
 }
 
 /// One test for each pest.

@@ -77,6 +77,8 @@ pub enum Need {
     Memory,
     /// Room for as many learners as memory, processors and disk together carry.
     Learners,
+    /// Open files of everybody together: more than one sandbox may have.
+    OpenFiles,
     Port,
 }
 

@@ -99,6 +99,7 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::Disk, room(place.data));
     add(Need::Memory, memory());
     add(Need::Learners, learners(place.data));
+    add(Need::OpenFiles, open_files());
     if let Some(listen) = place.listen {
         add(Need::Port, port(listen));
     }
@@ -450,6 +451,20 @@ fn learners(data: &Path) -> State {
     match capacity.learners {
         0 => State::Weak(Cause::Other(capacity.to_string())),
         _ => State::Present(capacity.to_string()),
+    }
+}
+
+/// The kernel counts open files of all users together, by default as many as a tenth of memory holds. systemd
+/// takes that bound away, as memory limits count them too; where nobody did, one sandbox can reach it.
+fn open_files() -> State {
+    let limits = Limits::default();
+    let wanted = 2 * limits.pids_max * limits.files_max;
+    match fs::read_to_string("/proc/sys/fs/file-max").ok().and_then(|text| text.trim().parse::<u64>().ok()) {
+        Some(max) if max < wanted => {
+            State::Weak(Cause::Setting { name: "fs.file-max", is: max.to_string(), wanted: "9223372036854775807" })
+        }
+        Some(max) => State::Present(max.to_string()),
+        None => State::Weak(Cause::Other("/proc/sys/fs/file-max does not say".into())),
     }
 }
 

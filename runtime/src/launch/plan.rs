@@ -25,6 +25,8 @@ pub const FILES_MIN: u64 = 64;
 
 /// Added to oom_score_adj: a learner's process is to die before anything of the host's.
 pub const OOM_SCORE_ADJ: i32 = 300;
+/// The same for what a learner runs, which is to die before the PID 1 and the shim of its own sandbox.
+pub const LEARNERS_OOM_SCORE_ADJ: i32 = 600;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LaunchPlan {

@@ -21,6 +21,7 @@ use super::protocol::Group;
 use crate::cgroup::plan::Member;
 use crate::cgroup::tree;
 use crate::launch::child::{Sandbox, limit_files, open_cgroup, restrict};
+use crate::launch::plan::LEARNERS_OOM_SCORE_ADJ;
 use crate::sys::message;
 use crate::sys::mount::c_path;
 use crate::sys::process::{
@@ -179,6 +180,10 @@ struct Terminal {
 
 /// Into the group, then the namespaces: user first, whose root may join the others.
 fn join(sandbox: &Sandbox, member: Member, stdio: &Stdio) -> Step<Option<Terminal>> {
+    // To be killed before PID 1, which would take the whole sandbox with it: where the kernel itself holds a
+    // group's memory (network namespaces, say), PID 1 is the largest process. A learner can lower it to PID 1's
+    // and no further. Where it is refused, the order is as it was.
+    let _ = std::fs::write("/proc/self/oom_score_adj", LEARNERS_OOM_SCORE_ADJ.to_string());
     // While this is still the owner's id; v1 asks for it.
     tree::enter_v1(&sandbox.plan.cgroup, member).map_err(io::Error::other).map_err(at("enter the cgroup"))?;
     setns(&sandbox.user_namespace, CloneFlags::CLONE_NEWUSER)

@@ -35,7 +35,7 @@ const END_GRACE: Duration = Duration::from_secs(3);
 pub fn run() -> io::Result<()> {
     // Before the launch, for everything in the sandbox: a key waits for its shell as it does for the shim, and
     // who burns a processor has no longer turns than others. Where it is refused, nothing else changes.
-    let _ = take_short_turns();
+    let _ = take_short_turns(0);
     let listener = UnixListener::from(inherited_fd(shim_fds::LISTENER)?);
     let lease = inherited_fd(shim_fds::LEASE)?;
     for fd in [listener.as_fd(), lease.as_fd()] {

@@ -95,8 +95,9 @@ const SLICE_NS: u64 = 100_000;
 
 /// Asks for short turns on the processor, and so for early ones: who works for microseconds each time it is
 /// woken does not wait for the end of somebody's turn of milliseconds. Shares stay the same. Children inherit
-/// it. Kernels before 6.12 take no notice (sched_setattr(2)).
-pub fn take_short_turns() -> io::Result<()> {
+/// both. Kernels before 6.12 take no notice of the first (sched_setattr(2)). `nice` as in sched(7): below 0 for
+/// root alone.
+pub fn take_short_turns(nice: i32) -> io::Result<()> {
     /// struct sched_attr, in its first version.
     #[repr(C)]
     struct Attributes {
@@ -113,7 +114,7 @@ pub fn take_short_turns() -> io::Result<()> {
         size: size_of::<Attributes>() as u32,
         policy: libc::SCHED_OTHER as u32,
         flags: 0,
-        nice: 0,
+        nice,
         priority: 0,
         runtime: SLICE_NS,
         deadline: 0,

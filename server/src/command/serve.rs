@@ -15,7 +15,7 @@ use quayside_runtime::launch::teardown;
 use quayside_runtime::service::part_fds;
 use quayside_runtime::spec::SandboxId;
 use quayside_runtime::spec::data_dir::DataDir;
-use quayside_runtime::sys::process::{self, inherited_fd};
+use quayside_runtime::sys::process::inherited_fd;
 
 use super::{Data, flag};
 use crate::account::Account;
@@ -168,8 +168,6 @@ pub fn web() -> anyhow::Result<i32> {
         supervisor: Some(inherited_fd(part_fds::SUPERVISOR)?),
         metrics: config.metrics.then(|| listener(part_fds::METRICS)).transpose()?,
     };
-    // A key passes here twice, and would wait for its neighbours' turns. Where it is refused, nothing else changes.
-    let _ = process::take_short_turns();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(web::serve(config, inherited))?;
     Ok(0)

@@ -83,12 +83,18 @@ fn hold<T>(mut take: impl FnMut() -> io::Result<T>) {
     }
 }
 
-/// One process may have 4,096 files; eight are as good as many, and leave pids for trying.
+/// One process may have 4,096 files, and the kernel kills who takes too much memory: eight at it, and another
+/// for each that is killed, which is as much as there is to get too.
 fn in_many_processes(body: impl Fn()) {
-    for _ in 1..8 {
+    for _ in 0..8 {
         child(&body);
     }
-    body();
+    loop {
+        if nix::sys::wait::wait().is_ok() {
+            at_work();
+            child(&body);
+        }
+    }
 }
 
 // Processes, memory, processors.
@@ -124,7 +130,7 @@ fn memory() {
     at_work();
     loop {
         let mut hog = Command::new("dd");
-        let _ = hog.args(["if=/dev/zero", "of=/dev/null", "bs=2G", "count=1"]).stderr(Stdio::null()).status();
+        let _ = hog.args(["if=/dev/zero", "of=/dev/null", "bs=1100M", "count=1"]).stderr(Stdio::null()).status();
     }
 }
 
@@ -215,26 +221,25 @@ fn timer() -> io::Result<nix::sys::timer::Timer> {
 
 /// A file in that file system is a queue (mq_overview(7)).
 fn queues() {
-    let _ = fs::create_dir_all("/tmp/queues");
-    mount(Some("queues"), "/tmp/queues", Some("mqueue"), MsFlags::empty(), None::<&str>).expect("ours to mount");
     let mut number = 0;
     hold(|| {
         number += 1;
-        File::create(format!("/tmp/queues/{number}"))
+        OpenOptions::new().create_new(true).write(true).open(format!("/dev/mqueue/{number}"))
     });
 }
 
 // Mounts and namespaces.
 
+/// In a namespace of their own, so that they end with this process.
 fn mounts() {
+    unshare(CloneFlags::CLONE_NEWNS).expect("ours to make");
     let _ = fs::create_dir_all("/tmp/mounts");
     let flags = MsFlags::empty();
     mount(Some("mounts"), "/tmp/mounts", Some("tmpfs"), flags, None::<&str>).expect("ours to mount");
-    let mut told = false;
-    loop {
+    for number in 0.. {
         let over = mount(Some("/tmp/mounts"), "/tmp/mounts", None::<&str>, MsFlags::MS_BIND, None::<&str>);
-        if over.is_err() && !told {
-            told = true;
+        // All that one namespace may have are 100,000, and take a minute.
+        if number == 5000 || over.is_err() && number < 5000 {
             at_work();
         }
     }

@@ -5,6 +5,7 @@
 //! Nothing is asserted: machines are shared and noisy. What can be compared is measured in the same
 //! run (the floor beside the launch, idle beside flooded), and the machine's load stands above it.
 
+mod crowd;
 mod floor;
 
 use std::path::PathBuf;
@@ -26,7 +27,8 @@ struct Options {
     binary: PathBuf,
     data: PathBuf,
     sessions: usize,
-    /// Only what has this name: `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`.
+    /// Only what has this name: `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`,
+    /// `idle-100`, `idle-300`, `active`, `churn`.
     only: Option<String>,
 }
 
@@ -67,13 +69,17 @@ fn main() -> anyhow::Result<()> {
     }
     let service = Service::start(&options.binary, &options.data)?;
     println!("service: first answer after {}, images ready after {}", ms(service.answered), ms(service.ready));
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 6] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
         ("create", &|| create_to_prompt(&service)),
         ("echo", &|| echo(&service)),
         ("flood", &|| flood(&service)),
         ("cat", &|| cat(&service)),
         ("memory", &|| memory(&service)),
         ("class", &|| class(&service, options.sessions)),
+        ("idle-100", &|| crowd::idle(&service, 100)),
+        ("idle-300", &|| crowd::idle(&service, 300)),
+        ("active", &|| crowd::active(&service, options.sessions)),
+        ("churn", &|| crowd::churn(&service)),
     ];
     for (name, part) in parts {
         if options.wants(name) {
