@@ -244,13 +244,21 @@ fn page_view(page: &Page, passed: &[u32], told: &[LackView]) -> PageView {
 fn lacks_without_place(page: &Page, told: &[LackView]) -> Vec<String> {
     let without_place =
         |lack: &&Lack| matches!(lack.what.as_str(), "check" | "script") || needs::is_of_the_machine(&lack.what);
-    let lacks = page.lacks.iter().filter(without_place).map(|lack| lack.says.clone());
-    lacks.filter(|says| !told.iter().any(|told| told.says == *says)).collect()
+    // Before the start all names of a kind were said in one sentence; here would be some of them again.
+    let same = |told: &LackView, lack: &Lack| {
+        told.says == lack.says || (told.what == lack.what && needs::is_of_the_machine(&lack.what))
+    };
+    let is_told = |lack: &&Lack| told.iter().any(|told| same(told, lack));
+    page.lacks.iter().filter(without_place).filter(|lack| !is_told(lack)).map(|lack| lack.says.clone()).collect()
 }
 
 /// What the learner should know before anything starts: that the machine is another one, and what is missing.
 fn before_the_start(scenario: &Scenario) -> Vec<LackView> {
-    let note = scenario.environment.note.iter().map(|note| LackView { says: note.clone(), fatal: false });
+    let note = scenario.environment.note.iter().map(|note| LackView {
+        what: "machine".into(),
+        says: note.clone(),
+        fatal: false,
+    });
     let mut all = fatal(&scenario.lacks);
     all.extend(note);
     all.extend(lacks(&scenario.lacks).into_iter().filter(|lack| !lack.fatal));
@@ -262,7 +270,7 @@ fn link(page: &Page) -> PageLink {
 }
 
 fn lacks(lacks: &[Lack]) -> Vec<LackView> {
-    lacks.iter().map(|lack| LackView { says: lack.says.clone(), fatal: lack.fatal }).collect()
+    lacks.iter().map(|lack| LackView { what: lack.what.clone(), says: lack.says.clone(), fatal: lack.fatal }).collect()
 }
 
 fn fatal(all: &[Lack]) -> Vec<LackView> {

@@ -427,6 +427,8 @@ pub struct PageLink {
 /// Something that a scenario asks for and does not get here.
 #[derive(Debug, Clone)]
 pub struct LackView {
+    /// Of which kind; of each kind the whole lesson's names are said before the start, and not again on its first page.
+    pub what: String,
     pub says: String,
     pub fatal: bool,
 }
@@ -637,7 +639,7 @@ mod tests {
     #[test]
     fn a_fatal_lack_replaces_the_start_on_every_page() {
         let mut view = workspace("2");
-        view.lacks = vec![LackView { says: "It needs Kubernetes.".into(), fatal: true }];
+        view.lacks = vec![LackView { what: "kubernetes".into(), says: "It needs Kubernetes.".into(), fatal: true }];
         let html = view.render().unwrap();
         assert!(!html.contains("action=\"start\""));
         assert!(html.contains("It needs Kubernetes."));
@@ -647,7 +649,7 @@ mod tests {
     #[test]
     fn a_lack_that_is_not_fatal_is_said_on_the_first_page_only() {
         let mut view = workspace("2");
-        view.lacks = vec![LackView { says: "It opens an editor.".into(), fatal: false }];
+        view.lacks = vec![LackView { what: "editor".into(), says: "It opens an editor.".into(), fatal: false }];
         assert!(!view.render().unwrap().contains("It opens an editor."));
         view.back = None;
         assert!(view.render().unwrap().contains("It opens an editor."));

@@ -157,6 +157,18 @@ test("markdown of every kind, and a link within the page", async () => {
   await visitor.leave();
 });
 
+test("a lesson for a whole machine says by name, and once, why it is not started", async () => {
+  const visitor = await Visitor.arrive(service);
+  await visitor.go("harbour/whole");
+  const asides = await visitor.page.locator("aside.lacks").allInnerTexts();
+  assert.equal(asides.length, 1, asides.join(" / "));
+  assert.match(asides[0], /cannot run here[\s\S]*pvcreate, lvs and lvcreate/);
+  await visitor.next();
+  assert.match(await visitor.page.locator("aside.lacks--fatal").innerText(), /volume groups/);
+  assert.deepEqual(visitor.complaints, []);
+  await visitor.leave();
+});
+
 test("what is missing is named before the start, and at its place", async () => {
   const visitor = await Visitor.arrive(service);
   await visitor.go("harbour/wishes");

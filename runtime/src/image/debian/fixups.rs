@@ -320,6 +320,8 @@ pub const FIX_UPS: &[FixUp] = &[
             simple("editor", "/usr/bin/editor", &[("/bin/nano", 40, &[]), ("/usr/bin/vim.tiny", 15, &[])]),
             simple("pico", "/usr/bin/pico", &[("/bin/nano", 10, &[])]),
             simple("vi", "/usr/bin/vi", &[("/usr/bin/vim.tiny", 15, &[])]),
+            // Debian calls only the full one vim; lessons call whichever is there.
+            simple("vim", "/usr/bin/vim", &[("/usr/bin/vim.tiny", 15, &[])]),
             simple("view", "/usr/bin/view", &[("/usr/bin/vim.tiny", 15, &[])]),
             simple("ex", "/usr/bin/ex", &[("/usr/bin/vim.tiny", 15, &[])]),
             simple("rview", "/usr/bin/rview", &[("/usr/bin/vim.tiny", 15, &[])]),

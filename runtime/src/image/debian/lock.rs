@@ -31,6 +31,8 @@ pub const LEARNER_SEEDS: &[(&str, &str)] = &[
     ),
     ("processes, and the services of a small server", "procps psmisc strace lsof cron at logrotate systemctl"),
     ("file systems in files: made, looked into and checked, though the kernel mounts none here", "e2fsprogs fdisk"),
+    ("manuals: those of every package are in the image, and need a reader", "man-db manpages"),
+    ("what texts call in passing", "lsb-release xxd dos2unix gettext-base"),
     ("archives and copies", "rsync zip unzip xz-utils bzip2"),
     (
         "network",

@@ -122,31 +122,37 @@ const KUBERNETES: &str = "kubectl kubeadm kubelet helm k3s k3d k9s minikube kind
 const DOCKER: &str = "docker docker-compose dockerd podman buildah skopeo nerdctl ctr";
 
 /// Programs of systemd's that our stand-in does not have.
-const SYSTEMD: &str = "hostnamectl timedatectl loginctl localectl networkctl resolvectl machinectl busctl systemd-analyze \
+const SYSTEMD: &str = "\
+    hostnamectl timedatectl loginctl localectl networkctl resolvectl machinectl busctl systemd-analyze \
     systemd-run systemd-cgls systemd-cgtop systemd-nspawn coredumpctl";
 
 /// What systemctl alone knows to do with systemd.
 const SYSTEMD_VERBS: &str = "list-timers list-sockets isolate edit set-property rescue emergency";
 
-const LVM: &str = "pvcreate pvs pvdisplay pvresize pvmove pvremove vgcreate vgs vgdisplay vgextend vgreduce vgchange \
-    vgremove lvcreate lvs lvdisplay lvextend lvresize lvreduce lvconvert lvchange lvremove lvm dmsetup";
+const LVM: &str = "\
+    pvcreate pvs pvdisplay pvresize pvmove pvremove vgcreate vgs vgdisplay vgextend vgreduce vgchange vgremove \
+    lvcreate lvs lvdisplay lvextend lvresize lvreduce lvconvert lvchange lvremove lvm dmsetup";
 
 const QUOTA: &str = "quotaon quotaoff edquota setquota quotacheck repquota quota xfs_quota";
 
 const MODULES: &str = "modprobe insmod rmmod depmod";
 
-const BOOT: &str = "grub-install grub-mkconfig update-grub grub2-mkconfig grub2-install grubby grub-set-default update-initramfs mkinitramfs lsinitramfs dracut mkinitcpio kexec efibootmgr bootctl";
+const BOOT: &str = "\
+    grub-install grub-mkconfig update-grub grub2-mkconfig grub2-install grubby grub-set-default update-initramfs \
+    mkinitramfs lsinitramfs dracut mkinitcpio kexec efibootmgr bootctl";
 
-const LSM: &str = "getenforce setenforce sestatus semanage setsebool getsebool restorecon chcon semodule audit2allow \
-    ausearch aa-status aa-enforce aa-complain aa-genprof apparmor_parser apparmor_status";
+const LSM: &str = "\
+    getenforce setenforce sestatus semanage setsebool getsebool restorecon chcon semodule audit2allow ausearch \
+    aa-status aa-enforce aa-complain aa-genprof apparmor_parser apparmor_status";
 
 /// Programs that lessons call and take for granted on other machines, and that the image does not have.
-const PROGRAMS: &str = "az aws gcloud gsutil terraform tofu terragrunt pulumi packer vault consul nomad ansible ansible-playbook ansible-galaxy ansible-vault gh doctl flux argocd sbatch srun squeue sinfo scontrol sacct \
-    munge gcc g++ make cmake go cargo rustc node npm npx yarn java javac mvn gradle dotnet ruby gem php \
-    composer Rscript pip pip3 mysql mysqld psql pg_ctl redis-cli redis-server mongo mongosh sqlite3 \
-    nginx apache2 apachectl httpd haproxy dig nslookup host nmap tshark ufw firewall-cmd nmcli netplan \
-    snap yum dnf rpm zypper apk tc-netem fio stress stress-ng iostat sar mpstat sshd chronyc rsyslogd \
-    screen zsh fish emacs code";
+const PROGRAMS: &str = "\
+    az aws gcloud gsutil trivy terraform tofu terragrunt pulumi packer vault consul nomad ansible \
+    ansible-playbook ansible-galaxy ansible-vault gh doctl flux argocd sbatch srun squeue sinfo scontrol sacct \
+    munge gcc g++ make cmake go cargo rustc node npm npx yarn java javac mvn gradle dotnet ruby gem php composer \
+    Rscript pip pip3 mysql mysqld psql pg_ctl redis-cli redis-server mongo mongosh sqlite3 nginx apache2 \
+    apachectl httpd haproxy dig nslookup host nmap tshark ufw firewall-cmd nmcli netplan snap yum dnf rpm zypper \
+    apk fio stress stress-ng iostat sar mpstat sshd chronyc rsyslogd screen zsh fish emacs code";
 
 fn asks_systemd(call: &Call) -> Vec<String> {
     match call.program {
