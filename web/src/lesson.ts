@@ -66,7 +66,7 @@ export class Lesson {
 
   /** Long lines scroll sideways, also from the keyboard. */
   private prepare(): void {
-    for (const block of byId("lesson").querySelectorAll<HTMLElement>("pre, table")) {
+    for (const block of byId("lesson").querySelectorAll<HTMLElement>("pre, .scroll")) {
       if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
     }
   }

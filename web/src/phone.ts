@@ -51,7 +51,8 @@ export class Phone {
     }, 150);
   }
 
-  private show(view: "lesson" | "terminal"): void {
+  /** Which of the two views a phone shows. */
+  show(view: "lesson" | "terminal"): void {
     this.work.dataset.view = view;
     for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
       button.setAttribute("aria-selected", String(button.dataset.viewTo === view));

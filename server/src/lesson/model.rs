@@ -94,9 +94,36 @@ pub struct Scenario {
     pub diagnostics: Vec<Diagnostic>,
     /// What this scenario asks for that this installation does not have, each named before the start.
     pub lacks: Vec<Lack>,
+    /// The language of its texts (BCP 47), where it names one or lies in a folder for one: `de`, `pt-BR`.
+    pub language: Option<String>,
+    /// Terminals that are open from the start besides the first.
+    pub terminals: Vec<OpenTerminal>,
+    /// Shown in terminal 1, and in terminal 2, before the first prompt: text and colours, no other escape sequence.
+    pub greetings: [Option<String>; 2],
+}
+
+/// A terminal as a scenario wants to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTerminal {
+    pub number: u16,
+    /// What its tab is called.
+    pub name: String,
+    /// Typed into it at the start.
+    pub command: Option<String>,
 }
 
 impl Scenario {
+    /// The page that a link without a page leads to.
+    pub fn first_page(&self) -> &Page {
+        self.pages.iter().find(|page| !page.hidden).unwrap_or(&self.pages[0])
+    }
+
+    /// What is shown in terminal `number` before its first prompt.
+    pub fn greeting(&self, number: u16) -> Option<&str> {
+        let at = usize::from(number).checked_sub(1)?;
+        self.greetings.get(at)?.as_deref()
+    }
+
     pub fn page(&self, kind: PageKind) -> Option<&Page> {
         self.pages.iter().find(|page| page.kind == kind)
     }
@@ -123,12 +150,16 @@ pub struct Environment {
 pub struct Page {
     pub kind: PageKind,
     pub title: String,
+    /// Its scripts run, and nobody is shown it: Katacoda's `hideintro`.
+    pub hidden: bool,
     /// Cleaned HTML of the text, with the markup of actions (see `markdown`).
     pub html: String,
     /// The actions of `html`, then of the hint, then of the solution; `data-action` is the index.
     pub actions: Vec<Action>,
     /// How many of `actions` stand in `html`: the first ones.
     pub text_actions: usize,
+    /// The questions of `html`, of the hint and of the solution, in order; their places are marked (see `quiz`).
+    pub quizzes: Vec<Quiz>,
     pub foreground: Option<Script>,
     pub background: Option<Script>,
     pub verify: Option<Verify>,
@@ -192,13 +223,76 @@ pub struct Solution {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     pub verb: ActionVerb,
-    /// The text to type or copy, exactly.
+    /// The text to type, copy or write, exactly; of a file to open, its name.
     pub text: String,
+    /// What is opened or written.
+    pub target: Option<FileTarget>,
+}
+
+/// The file that an action opens or writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTarget {
+    /// Absolute, inside the sandbox.
+    pub path: String,
+    /// The text whose place the new text takes; for [`WriteHow::Insert`].
+    pub marker: String,
+}
+
+/// A question with its answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quiz {
+    /// Short, made of the question's own source: another question has another, and so has a changed one.
+    pub key: String,
+    /// Cleaned HTML of one line.
+    pub question: String,
+    pub answers: Answers,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answers {
+    /// Exactly one is right.
+    One(Vec<Choice>),
+    /// All that are right, and no other.
+    Several(Vec<Choice>),
+    /// A text that the learner types.
+    Text {
+        accepted: Vec<Accepted>,
+        /// Said to whatever else was typed.
+        otherwise: Vec<Piece>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Cleaned HTML of one line.
+    pub html: String,
+    pub right: bool,
+    /// Why it is right, or wrong: empty where its author does not say.
+    pub why: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub text: String,
+    /// Anywhere in what was typed; otherwise it is the whole of it.
+    pub within: bool,
+    pub why: Vec<Piece>,
+}
+
+/// A part of a sentence: words, or code.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Piece {
+    pub text: String,
+    pub code: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionVerb {
     Copy,
+    /// Shows a file of the machine.
+    Open,
+    /// Writes a file of the machine.
+    Write(WriteHow),
     Run {
         terminal: Terminal,
         /// Ctrl-C first.
@@ -208,6 +302,15 @@ pub enum ActionVerb {
         /// The text names keys, `^C` or `^ESC`: those are pressed, not typed, and no Enter follows.
         ctrl_seq: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteHow {
+    Replace,
+    Append,
+    Prepend,
+    /// In the place of a marker.
+    Insert,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

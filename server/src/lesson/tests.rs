@@ -52,11 +52,23 @@ fn describe_scenario(out: &mut String, scenario: &Scenario) {
         let source = asset.source.strip_prefix(&scenario.dir).unwrap();
         writeln!(out, "  asset {} to {} {:?}", source.display(), asset.target, asset.chmod).unwrap();
     }
+    if let Some(language) = &scenario.language {
+        writeln!(out, "  language {language}").unwrap();
+    }
+    for (number, greeting) in (1..).zip(&scenario.greetings) {
+        if let Some(greeting) = greeting {
+            writeln!(out, "  greeting {number} {greeting:?}").unwrap();
+        }
+    }
+    for terminal in &scenario.terminals {
+        writeln!(out, "  terminal {} “{}” {:?}", terminal.number, terminal.name, terminal.command).unwrap();
+    }
     scenario.pages.iter().for_each(|page| describe_page(out, page));
 }
 
 fn describe_page(out: &mut String, page: &Page) {
-    writeln!(out, "page {} “{}”", page.kind.slug(), page.title).unwrap();
+    let hidden = if page.hidden { " (hidden)" } else { "" };
+    writeln!(out, "page {} “{}”{hidden}", page.kind.slug(), page.title).unwrap();
     for (name, script) in [("foreground", &page.foreground), ("background", &page.background)] {
         if let Some(script) = script {
             writeln!(out, "  {name} {} {:?}", script.path, String::from_utf8_lossy(&script.bytes)).unwrap();
@@ -71,6 +83,12 @@ fn describe_page(out: &mut String, page: &Page) {
     }
     for (number, action) in page.actions.iter().enumerate() {
         writeln!(out, "  action {number} {:?} {:?}", action.verb, action.text).unwrap();
+        if let Some(target) = &action.target {
+            writeln!(out, "    in {} {:?}", target.path, target.marker).unwrap();
+        }
+    }
+    for quiz in &page.quizzes {
+        writeln!(out, "  question {} {}: {:?}", quiz.key, quiz.question, quiz.answers).unwrap();
     }
     writeln!(out, "{}", page.html.trim_end()).unwrap();
     if let Some(hint) = &page.hint {

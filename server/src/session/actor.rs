@@ -24,6 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::Instrument;
 
 use super::launch::{self, LaunchFailure, Launched, STAND_IN_NOTE};
+use super::script::Typed;
 use super::view::{
     Check, Environment, NOTICES_MAX, Notice, NoticeLevel, Outcome, Phase, ScriptKind, ScriptRun, ScriptState,
     SessionView, Stage,
@@ -439,6 +440,8 @@ impl Actor {
     }
 
     fn machine_is_there(&mut self, sandbox: Sandbox) {
+        let wanted = self.seed.scenario.as_ref().map(|scenario| scenario.terminals.clone()).unwrap_or_default();
+        let terminals = wanted.iter().map(|terminal| terminal.number);
         self.change(|view| {
             let environment = &mut view.environment;
             if sandbox.image != environment.wanted {
@@ -449,6 +452,7 @@ impl Actor {
             environment.hostname = sandbox.hostname.clone();
             view.sandbox = Some(sandbox);
             view.terminals = vec![1];
+            view.terminals.extend(terminals);
         });
         self.turn(Stage::Preparing, None, None);
     }
@@ -505,6 +509,7 @@ impl Actor {
     /// pages up to where the learner is.
     async fn resume(&mut self) {
         self.placed = true;
+        self.spawn_commands();
         match self.seed.store.entered(self.seed.row.id).await {
             Ok(entered) => {
                 for page in entered.iter().filter_map(|slug| PageKind::from_slug(slug)) {
@@ -580,7 +585,7 @@ impl Actor {
         let (Some(sandbox), Some(page)) = (self.sandbox(), self.page(kind).cloned()) else { return };
         if let Some(script) = page.foreground {
             match script::typed(&script) {
-                Ok(Some(text)) => self.spawn_foreground(sandbox.clone(), kind, text),
+                Ok(Some(text)) => self.spawn_typing(sandbox.clone(), Typed::foreground(kind, text, self.greeting(1))),
                 Ok(None) => {}
                 Err(why) => self.remark(NoticeLevel::Warn, format!("The lesson's script could not be typed: {why}.")),
             }
@@ -591,14 +596,30 @@ impl Actor {
         }
     }
 
-    fn spawn_foreground(&mut self, sandbox: Sandbox, page: PageKind, text: String) {
+    fn spawn_typing(&mut self, sandbox: Sandbox, typed: Typed) {
         let session = self.seed.row.id;
         self.spawn(|reports| async move {
-            if let Err(error) = script::foreground(&sandbox, session, page, text).await {
-                let remark = format!("The lesson's script could not be typed into terminal 1: {error}.");
+            let terminal = typed.terminal;
+            if let Err(error) = script::type_into(&sandbox, session, typed).await {
+                let remark = format!("The lesson's script could not be typed into terminal {terminal}: {error}.");
                 let _ = reports.send(Report::Remark(remark)).await;
             }
         });
+    }
+
+    /// The commands of the terminals that the scenario wants open. The shim knows which were typed before.
+    fn spawn_commands(&mut self) {
+        let (Some(sandbox), Some(scenario)) = (self.sandbox(), self.seed.scenario.clone()) else { return };
+        for terminal in &scenario.terminals {
+            if let Some(command) = &terminal.command {
+                let greeting = scenario.greeting(terminal.number);
+                self.spawn_typing(sandbox.clone(), Typed::command(terminal.number, command.clone(), greeting));
+            }
+        }
+    }
+
+    fn greeting(&self, terminal: u16) -> Option<&str> {
+        self.seed.scenario.as_ref()?.greeting(terminal)
     }
 
     fn spawn_background(&mut self, sandbox: Sandbox, page: PageKind, script: crate::lesson::model::Script) {

@@ -12,6 +12,12 @@ use crate::sandbox::{Put, PutSource, Sandbox, ShimError, in_home};
 /// Where the output of background scripts goes, as scenarios expect it.
 pub const LOG_DIR: &str = "/var/log/killercoda";
 
+/// How scripts of lessons ask for the address of a port: a pattern with the word PORT in it.
+const HOST_FILE: &str = "/etc/killercoda/host";
+
+/// True inside the machine. From a browser no port can be reached yet.
+const HOST_PATTERN: &str = "http://172.30.1.2:PORT\n";
+
 /// Paths in one chmod: far below the kernel's limit for arguments.
 const CHMOD_PATHS_MAX: usize = 500;
 
@@ -35,6 +41,11 @@ pub fn plan(scenario: &Scenario) -> Placement {
             source: PutSource::Bytes(Bytes::new()),
         });
     }
+    placement.files.push(Put {
+        path: HOST_FILE.into(),
+        mode: 0o644,
+        source: PutSource::Bytes(Bytes::from_static(HOST_PATTERN.as_bytes())),
+    });
     let mut left = FILES_MAX;
     let mut modes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for asset in &scenario.assets {

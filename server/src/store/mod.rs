@@ -9,6 +9,7 @@ mod error;
 mod records;
 mod sessions;
 mod learners;
+mod answers;
 mod sandboxes;
 
 #[cfg(test)]
@@ -22,7 +23,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::StoreError;
 pub use records::{
-    Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
+    Answer, Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
     SessionState, UnixMs,
 };
 pub use sessions::Room;

@@ -251,6 +251,10 @@ pub struct WorkspaceView {
     pub title: String,
     pub namespace: Option<String>,
     pub steps: Vec<StepView>,
+    /// The language of its texts, where the scenario names one.
+    pub language: Option<String>,
+    /// Numbers and names of terminals that have one.
+    pub terminals: Vec<(u16, String)>,
     pub page: PageView,
     /// The page before and the page after this one.
     pub back: Option<PageLink>,
@@ -317,6 +321,8 @@ impl WorkspaceView {
             check: bool,
             passed: bool,
             playable: bool,
+            questions: usize,
+            terminals: &'a [(u16, String)],
             session: &'a Option<serde_json::Value>,
         }
         let boot = Boot {
@@ -327,6 +333,8 @@ impl WorkspaceView {
             check: self.page.has_check,
             passed: self.page.passed,
             playable: self.playable(),
+            questions: self.page.open_questions,
+            terminals: &self.terminals,
             session: &self.session,
         };
         serde_json::to_string(&boot).expect("strings and a JSON value serialise").replace('<', "\\u003c")
@@ -355,6 +363,8 @@ pub struct PageView {
     pub solution: Option<String>,
     pub has_check: bool,
     pub passed: bool,
+    /// Questions that are not answered right yet.
+    pub open_questions: usize,
     /// What this page asks for and does not get, where no place in its text says so.
     pub lacks: Vec<String>,
 }
@@ -507,6 +517,8 @@ mod tests {
             title: "Who is process number one?".into(),
             namespace: Some("pid".into()),
             steps: vec![step(1), step(2)],
+            language: None,
+            terminals: Vec::new(),
             page: PageView {
                 slug: slug.into(),
                 title: "Try <it>".into(),
@@ -515,6 +527,7 @@ mod tests {
                 solution: None,
                 has_check: slug != "finish",
                 passed: false,
+                open_questions: 0,
                 lacks: Vec::new(),
             },
             back: Some(PageLink { slug: "1".into(), title: "Step 1".into() }),

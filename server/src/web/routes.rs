@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::app::App;
-use super::{api, guard, health, lessons, sockets};
+use super::{api, files, guard, health, lessons, questions, sockets};
 
 /// The longest that an answer may take: a check and the seconds around it. WebSockets are answered at once.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -28,6 +28,8 @@ pub fn router(app: &App) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/api/sessions/{id}", get(api::session))
         .route("/api/sessions/{id}/pages/{page}/enter", post(api::enter))
+        .route("/api/sessions/{id}/pages/{page}/actions/{number}/file", get(files::show))
+        .route("/api/sessions/{id}/pages/{page}/actions/{number}/write", post(files::write))
         .route("/api/sessions/{id}/steps/{step}/check", post(api::check))
         .route("/api/sessions/{id}/steps/{step}/check/stop", post(api::stop_check))
         .route("/api/sessions/{id}/leave", post(api::leave))
@@ -36,6 +38,7 @@ pub fn router(app: &App) -> Router {
         .route("/{course}/{scenario}", get(lessons::first_page))
         .route("/{course}/{scenario}/start", post(api::start))
         .route("/{course}/{scenario}/{page}", get(lessons::workspace))
+        .route("/{course}/{scenario}/{page}/questions/{key}", post(questions::answer))
         .route("/{course}/{scenario}/file/{*path}", get(lessons::picture));
     let base = app.base().prefix();
     let based = match base {

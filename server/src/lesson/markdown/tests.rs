@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Image, MissingImage, Rendered, markup, render};
+use super::{Image, MissingImage, Rendered, Setting, markup, render};
 use crate::lesson::model::ActionVerb;
 use crate::lesson::source::decode;
 
@@ -20,7 +20,7 @@ fn image(source: &str) -> Image {
 
 fn rendered(bytes: &[u8]) -> Rendered {
     let (source, _) = decode("text.md".into(), bytes);
-    render(&source, 0, &mut image)
+    render(&source, Setting::default(), &mut image)
 }
 
 fn html(text: &str) -> String {
@@ -33,9 +33,12 @@ fn describe(rendered: &Rendered) -> String {
         .iter()
         .enumerate()
         .map(|(number, action)| format!("{number}: {:?} {:?}", action.verb, action.text));
+    let targets = rendered.actions.iter().filter_map(|action| action.target.as_ref());
+    let targets = targets.map(|target| format!("   in {:?} {:?}", target.path, target.marker));
+    let quizzes = rendered.quizzes.iter().map(|quiz| format!("{quiz:#?}"));
     let lacks = rendered.lacks.iter().map(|lack| format!("lacks {}", lack.what));
     let diagnostics = rendered.diagnostics.iter().map(ToString::to_string);
-    let about: Vec<String> = actions.chain(lacks).chain(diagnostics).collect();
+    let about: Vec<String> = actions.chain(targets).chain(quizzes).chain(lacks).chain(diagnostics).collect();
     format!("{}\n-----\n{}", rendered.html.trim_end(), about.join("\n"))
 }
 
@@ -58,7 +61,7 @@ fn a_picture_elsewhere_becomes_a_link_in_its_authors_words() {
     let mut as_it_is = |source: &str| Ok(source.to_owned());
     let mut of = |text: &str| {
         let (source, _) = decode("text.md".into(), text.as_bytes());
-        render(&source, 0, &mut as_it_is).html
+        render(&source, Setting::default(), &mut as_it_is).html
     };
     let link = format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">A &lt;map&gt;</a>");
     assert_eq!(of(&format!("![A <map>]({address})")).trim(), format!("<p>{link}</p>"));
@@ -268,7 +271,16 @@ fn code_of(html: &str, number: usize) -> String {
     let from = html.find(&format!("data-action=\"{number}\"")).expect("the action is on the page");
     let start = from + html[from..].find("<code>").unwrap() + "<code>".len();
     let end = start + html[start..].find("</code>").unwrap();
-    markup::unescape(&html[start..end].replace("<mark>", "").replace("</mark>", ""))
+    markup::unescape(&without_tags(&html[start..end]))
+}
+
+fn without_tags(html: &str) -> String {
+    let mut text = html.to_owned();
+    while let Some(start) = text.find('<') {
+        let end = start + text[start..].find('>').expect("every tag is closed");
+        text.replace_range(start..=end, "");
+    }
+    text
 }
 
 /// What lessons are made of, in any order.
