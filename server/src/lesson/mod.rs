@@ -28,6 +28,7 @@ pub mod assets;
 pub mod scenario;
 mod katacoda;
 pub mod structure;
+pub mod lint;
 
 use std::path::Path;
 

@@ -72,6 +72,8 @@ pub struct Scenario {
     pub root: PathBuf,
     /// sha256 (hex) over every file that the scenario uses: its version.
     pub digest: String,
+    /// Those files, relative to `root`.
+    pub files: Vec<String>,
     pub title: String,
     pub description: String,
     /// As written: `Beginner`, `beginner`, `Débutant`, `4 level`.
@@ -343,7 +345,7 @@ pub struct Lack {
 }
 
 /// What is wrong with a file, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostic {
     pub level: Level,
     /// Relative to the lessons' folder.
@@ -359,7 +361,8 @@ pub struct Diagnostic {
     pub excerpt: Vec<(u32, String)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     Warning,
     Error,

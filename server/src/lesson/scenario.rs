@@ -140,6 +140,7 @@ impl Loader {
             dir: self.folder.dir().to_owned(),
             root: self.folder.root().to_owned(),
             digest: self.folder.digest(),
+            files: self.folder.files(),
             title,
             description,
             difficulty: index.difficulty.clone(),

@@ -329,8 +329,16 @@ fn is_scenario(dir: &Path) -> bool {
 
 /// One repository of scenarios, rather than a folder that holds several: its pictures may lie beside its courses.
 fn is_repository(dir: &Path) -> bool {
-    let marks =
-        ["structure.json", "homepage-pathway.json", "profile-pathway.json", ".git", ".github", "README.md", "LICENSE"];
+    let marks = [
+        "structure.json",
+        "katacoda.yaml",
+        "homepage-pathway.json",
+        "profile-pathway.json",
+        ".git",
+        ".github",
+        "README.md",
+        "LICENSE",
+    ];
     marks.iter().any(|name| dir.join(name).exists()) || folders(dir).iter().any(|dir| is_scenario(dir))
 }
 

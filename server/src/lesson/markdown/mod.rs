@@ -292,4 +292,6 @@ impl clean::Surroundings for Page<'_> {
 }
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
