@@ -8,6 +8,7 @@ import type { Retry } from "./retry.js";
 import { Socket, type Final } from "./socket.js";
 import { Stream, type Effect } from "./stream.js";
 import { cleanPaste } from "./text.js";
+import { scrollByTouch } from "./touch.js";
 import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "./wire.js";
 import { words } from "./words.js";
 
@@ -142,6 +143,13 @@ export class Terminal {
   setLetters(size: number): void {
     this.xterm.options.fontSize = size;
     this.fitSoon();
+  }
+
+  /** The stage's colours again, after a change of the looks. */
+  recolour(): void {
+    const style = getComputedStyle(this.pane);
+    this.xterm.options.theme = themeOf(style);
+    this.xterm.options.minimumContrastRatio = contrastOf(style);
   }
 
   setReader(on: boolean): void {
@@ -282,7 +290,7 @@ export class Terminal {
       lineHeight: Number(style.getPropertyValue("--term-line")) || 1.4,
       theme: themeOf(style),
       scrollback: SCROLLBACK,
-      minimumContrastRatio: 4.5,
+      minimumContrastRatio: contrastOf(style),
       screenReaderMode: look.reader,
       macOptionIsMeta: true,
       rightClickSelectsWord: false,
@@ -292,6 +300,7 @@ export class Terminal {
     xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
     xterm.open(this.pane);
     this.prepareField(xterm);
+    scrollByTouch(this.pane);
     xterm.onData((text) => this.onData(text));
     xterm.onBinary((text) => this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0)))));
     xterm.buffer.onBufferChange(() => this.events.changed());
@@ -384,10 +393,10 @@ function themeOf(style: CSSStyleDeclaration): ITheme {
   return {
     background: token("land"),
     foreground: hue("white"),
-    cursor: token("edge"),
+    cursor: token("edge-rim"),
     cursorAccent: token("on-edge"),
     selectionBackground: token("selection"),
-    black: token("raised"),
+    black: hue("black"),
     red: hue("red"),
     green: hue("green"),
     yellow: hue("yellow"),
@@ -402,11 +411,16 @@ function themeOf(style: CSSStyleDeclaration): ITheme {
     brightBlue: hue("blue"),
     brightMagenta: hue("magenta"),
     brightCyan: hue("cyan"),
-    brightWhite: "#ffffff",
+    brightWhite: hue("bright"),
     scrollbarSliderBackground: `${token("line-ui")}66`,
     scrollbarSliderHoverBackground: `${token("line-ui")}aa`,
     scrollbarSliderActiveBackground: token("line-ui"),
   };
+}
+
+/** What a program's own colours are held to. */
+function contrastOf(style: CSSStyleDeclaration): number {
+  return Number(style.getPropertyValue("--term-contrast")) || 4.5;
 }
 
 /** Text that is ours, not the program's. */

@@ -29,6 +29,7 @@ pub mod scenario;
 mod katacoda;
 pub mod structure;
 pub mod lint;
+pub mod progress;
 
 use std::path::Path;
 

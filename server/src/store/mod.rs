@@ -10,6 +10,8 @@ mod records;
 mod sessions;
 mod learners;
 mod answers;
+mod codes;
+mod sweep;
 mod sandboxes;
 
 #[cfg(test)]
@@ -22,11 +24,13 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::StoreError;
+pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
 pub use records::{
-    Answer, Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
-    SessionState, UnixMs,
+    Answer, CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed,
+    SandboxRow, SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
 pub use sessions::Room;
+pub use sweep::{Keep, Swept};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

@@ -10,9 +10,13 @@
 //! ```
 
 pub mod assets;
+pub mod look;
 pub mod pages;
 pub mod visit;
 mod bucket;
+mod guesses;
+mod words;
+mod qr;
 mod cookie;
 mod listen;
 mod messages;
@@ -20,7 +24,10 @@ mod error;
 mod app;
 mod guard;
 mod questions;
+mod progress;
 mod lessons;
+mod learners;
+mod housekeeping;
 mod api;
 mod files;
 mod sockets;
@@ -82,6 +89,7 @@ pub async fn serve_until(
         async move { roster.follow_keeper().await }
     });
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
+    let sweeping = tokio::spawn(housekeeping::sweep_now_and_then(store.clone(), config.keep.clone()));
     let router = routes::router(&app);
     let listening = tokio::spawn(listen::listen(listener, router, app.stopping()));
     tracing::info!(lessons = %config.lessons_dir.display(), "serving");
@@ -92,6 +100,7 @@ pub async fn serve_until(
     listening.await.context("the accept loop panicked")?;
     sockets.ended().await;
     reloading.abort();
+    sweeping.abort();
     following.abort();
     roster.release().await;
     keeper_task.abort();

@@ -108,7 +108,7 @@ test("a Katacoda scenario greets, opens its terminals, hides its intro, and show
   await visitor.go("pontoon/files");
   assert.match(visitor.page.url(), /files\/1$/, "the intro is hidden");
   await visitor.prompt();
-  await visitor.sees(/Welcome on the pontoon\.\n.*\$ /);
+  await visitor.sees(/Welcome on the pontoon\.\nubuntu \$/);
   assert.equal(await visitor.page.locator("#turn .next[data-page]").count(), 0, "and so is the finish");
   assert.deepEqual(await visitor.page.locator("#tabs [role=tab] > :first-child").allInnerTexts(), ["Terminal 1", "Watch"]);
   await visitor.page.getByRole("tab", { name: "Watch" }).click();
