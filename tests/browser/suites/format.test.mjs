@@ -1,7 +1,7 @@
 // The scenario format on the page: questions, files, Katacoda's interface, and texts that would harm if they could.
 
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -240,6 +240,8 @@ test("two hundred ways to harm a page, and none of them does", { timeout: 9 * 60
   assert.ok(attacks.length >= 150);
   // No machine is needed to read: the scenarios ask for one that is not here.
   const lessons = mkdtempSync(join(tmpdir(), "quayside-attacks-"));
+  // The web process reads them under an id of its own.
+  chmodSync(lessons, 0o755);
   const picture = join(dirname(CORPUS), "..", "..", "tests", "browser", "lessons", "harbour", "cargo", "square.png");
   const pages = attacks.map((attack) => `${attack}\n\n<div>\n${attack}\n</div>\n\n>>Q1: ${attack}<<\n(*) ${attack} <!-- why: ${attack} -->\n( ) no\n\n<pre class="file" data-filename='${attack}' data-target="replace">${attack}</pre>\n\nThe end.\n`);
   const half = Math.ceil(pages.length / 2);
@@ -308,4 +310,5 @@ test("two hundred ways to harm a page, and none of them does", { timeout: 9 * 60
   await context.close();
   assert.deepEqual(await own.stop(), []);
   own.remove();
+  rmSync(lessons, { recursive: true });
 });
