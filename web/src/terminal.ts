@@ -300,7 +300,7 @@ export class Terminal {
     xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
     xterm.open(this.pane);
     this.prepareField(xterm);
-    scrollByTouch(this.pane);
+    scrollByTouch(this.pane, xterm);
     xterm.onData((text) => this.onData(text));
     xterm.onBinary((text) => this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0)))));
     xterm.buffer.onBufferChange(() => this.events.changed());

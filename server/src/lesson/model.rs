@@ -3,18 +3,55 @@
 //! A [`Library`] is a snapshot of the lessons' folder; a session keeps the `Arc<Scenario>` that it
 //! started with, so an author who saves a file changes nothing under a learner's hands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Every course of an installation, in the order in which the catalogue shows them.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     pub courses: Vec<Course>,
+    /// Scenarios that were broken while people could play them: these go on, as they were before.
+    pub faults: Vec<Fault>,
+    /// When their files were looked at.
+    pub read_at: Option<SystemTime>,
+}
+
+/// What is wrong with the new version of a scenario that is played in its last good one.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub course: String,
+    pub slug: String,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Library {
     pub fn course(&self, slug: &str) -> Option<&Course> {
         self.courses.iter().find(|course| course.slug == slug)
+    }
+
+    /// This library, with the last good version of each scenario that was good in `before` and is broken now.
+    #[must_use]
+    pub fn keeping_the_good_of(mut self, before: &Self) -> Self {
+        let mut faults = Vec::new();
+        for course in &mut self.courses {
+            for item in &mut course.items {
+                let Item::Broken { slug, diagnostics, .. } = &*item else { continue };
+                let Some(good @ Item::Scenario(_)) = before.item(&course.slug, slug) else { continue };
+                faults.push(Fault {
+                    course: course.slug.clone(),
+                    slug: slug.clone(),
+                    diagnostics: diagnostics.clone(),
+                });
+                *item = good.clone();
+            }
+        }
+        Self { faults, ..self }
+    }
+
+    /// What is wrong with the newest version of a scenario that is played in an older one.
+    pub fn fault(&self, course: &str, slug: &str) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.course == course && fault.slug == slug)
     }
 
     /// The scenario at `/COURSE/SCENARIO`, broken or not.
@@ -42,6 +79,7 @@ pub enum Item {
     Broken {
         slug: String,
         title: String,
+        dir: PathBuf,
         diagnostics: Vec<Diagnostic>,
     },
 }
@@ -51,6 +89,14 @@ impl Item {
         match self {
             Self::Scenario(scenario) => &scenario.slug,
             Self::Broken { slug, .. } => slug,
+        }
+    }
+
+    /// The folder that it lies in.
+    pub fn dir(&self) -> &Path {
+        match self {
+            Self::Scenario(scenario) => &scenario.dir,
+            Self::Broken { dir, .. } => dir,
         }
     }
 

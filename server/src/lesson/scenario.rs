@@ -65,6 +65,7 @@ pub fn load(spot: &Spot) -> Item {
         Err(error) => Item::Broken {
             slug: spot.slug.clone(),
             title: spot.title.clone().unwrap_or_else(|| spot.slug.clone()),
+            dir: spot.dir.clone(),
             diagnostics: vec![*error],
         },
     }

@@ -1,6 +1,7 @@
 //! What handlers share.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub struct Parts {
 
 struct Inner {
     base: BasePath,
+    lessons: PathBuf,
     names: Names,
     proxies: Vec<Network>,
     starts: Buckets,
@@ -84,6 +86,7 @@ impl App {
         let (ours, ended) = mpsc::channel(1);
         let inner = Inner {
             base: config.base_path.clone(),
+            lessons: config.lessons_dir.clone(),
             names: Names::new(machine, &config.hosts),
             proxies: config.trusted_proxies.clone(),
             starts: Buckets::new(config.sessions.starts_burst, config.sessions.starts_per_minute),
@@ -106,6 +109,11 @@ impl App {
 
     pub fn sandboxes(&self) -> &Sandboxes {
         &self.inner.parts.sandboxes
+    }
+
+    /// The folder of the lessons.
+    pub fn lessons(&self) -> &Path {
+        &self.inner.lessons
     }
 
     pub fn shelf(&self) -> &Shelf {

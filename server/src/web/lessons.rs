@@ -14,7 +14,7 @@ use super::look::Choice;
 use super::messages::SessionBody;
 use super::pages::{
     self, AfterView, AsideView, BackView, BrokenView, CatalogueView, CourseView, DiagnosticView, FlagsView, LackView,
-    LessonRow, LessonState, LevelView, PageLink, PageView, ResumeView, StepView, WorkspaceView,
+    LessonRow, LessonState, LevelView, PageLink, PageView, Plays, ResumeView, StepView, WorkspaceView,
 };
 use super::progress::{Progress, page_name, scenarios};
 use super::questions::{self, Answered};
@@ -110,14 +110,46 @@ pub async fn first_page(
             let page = page.unwrap_or_else(|| scenario.first_page().kind.slug());
             Ok(Redirect::to(&format!("{}{course}/{slug}/{page}", app.base().as_str())).into_response())
         }
-        Some((course, Item::Broken { title, diagnostics, .. })) => {
-            let frame = app.frame(&nonce, &cookie::line(&headers));
-            let diagnostics = diagnostics.iter().map(diagnostic).collect();
-            let (course_title, title) = (course.title.clone(), title.clone());
-            Ok(pages::page(StatusCode::OK, &BrokenView { frame, course_title, title, command: None, diagnostics }))
-        }
+        Some((_, Item::Broken { .. })) => faults(State(app), Extension(nonce), Path((course, slug)), headers).await,
         None => Err(WebError::not_found()),
     }
+}
+
+/// What is wrong with a scenario, for its author: of a broken one in its own place, of any at `/COURSE/SCENARIO/faults`.
+/// The page asks again and again, and so follows the files.
+pub async fn faults(
+    State(app): State<App>,
+    Extension(nonce): Extension<Nonce>,
+    Path((course, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let dir = app.shelf().library().item(&course, &slug).ok_or_else(WebError::not_found)?.dir().to_owned();
+    let (shelf, lessons) = (app.shelf().clone(), app.lessons().to_owned());
+    tokio::task::spawn_blocking(move || shelf.look_again(&lessons, &dir))
+        .await
+        .map_err(|error| WebError::internal(&error))?;
+    let library = app.shelf().library();
+    let (in_course, item) = find(&library, &course, &slug).ok_or_else(WebError::not_found)?;
+    let fault = library.fault(&course, &slug);
+    let diagnostics = match (fault, item) {
+        (Some(fault), _) => &fault.diagnostics,
+        (None, Item::Broken { diagnostics, .. }) => diagnostics,
+        (None, Item::Scenario(scenario)) => &scenario.diagnostics,
+    };
+    let view = BrokenView {
+        frame: app.frame(&nonce, &cookie::line(&headers)),
+        course_title: in_course.title.clone(),
+        title: item.title().to_owned(),
+        command: Some("quayside lesson lint DIR".into()),
+        plays: match (fault, item) {
+            (Some(_), _) => Plays::AsItWas,
+            (None, Item::Broken { .. }) => Plays::Not,
+            (None, Item::Scenario(_)) => Plays::AsItIs,
+        },
+        href: format!("{course}/{slug}"),
+        diagnostics: diagnostics.iter().map(diagnostic).collect(),
+    };
+    Ok(pages::page(StatusCode::OK, &view))
 }
 
 /// A page of a lesson, beside the terminal. Starts nothing.

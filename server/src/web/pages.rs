@@ -460,7 +460,19 @@ pub struct BrokenView {
     pub title: String,
     /// The command that says the same in a terminal.
     pub command: Option<String>,
+    pub plays: Plays,
+    /// `COURSE/SCENARIO`, below the base path.
+    pub href: String,
     pub diagnostics: Vec<DiagnosticView>,
+}
+
+/// What learners have of a scenario with something wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plays {
+    Not,
+    /// Its last good version.
+    AsItWas,
+    AsItIs,
 }
 
 impl BrokenView {
@@ -713,6 +725,8 @@ mod tests {
             course_title: "Eight namespaces".into(),
             title: "pid".into(),
             command: None,
+            plays: Plays::Not,
+            href: "c/pid".into(),
             diagnostics: vec![diagnostic(12), warning.clone(), warning],
         };
         let html = view.render().unwrap();

@@ -45,6 +45,7 @@ pub fn router(app: &App) -> Router {
         .route("/{course}/{scenario}", get(lessons::first_page))
         .route("/{course}/{scenario}/start", post(api::start))
         .route("/{course}/{scenario}/{page}", get(lessons::workspace))
+        .route("/{course}/{scenario}/faults", get(lessons::faults))
         .route("/{course}/{scenario}/{page}/questions/{key}", post(questions::answer))
         .route("/{course}/{scenario}/file/{*path}", get(lessons::picture));
     let base = app.base().prefix();
