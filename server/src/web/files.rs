@@ -59,10 +59,10 @@ fn find(found: Found, page: &str, number: usize) -> Result<(Sandbox, Action, Fil
 
 fn told(trouble: Trouble) -> WebError {
     match trouble {
-        Trouble::Said(words) => WebError::new(StatusCode::CONFLICT, "file", "The file", &words),
+        Trouble::Said(words) => WebError::new(StatusCode::CONFLICT, "file", "The file", words),
         Trouble::Machine(error) => {
             tracing::warn!(%error, "cannot reach into the machine for a file");
-            WebError::new(StatusCode::BAD_GATEWAY, "machine", "The machine", &Trouble::Machine(error).to_string())
+            WebError::new(StatusCode::BAD_GATEWAY, "machine", "The machine", Trouble::Machine(error).to_string())
         }
     }
 }

@@ -14,6 +14,13 @@ import { SIZES, Visitor, openBrowser } from "../harness/visitor.mjs";
 const service = shared();
 const CORPUS = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "server", "testdata", "attacks.txt");
 
+/** Stops a service that had no machine. Disks that it kept ready are given back a moment after it has ended. */
+async function ends(own) {
+  await own.stop();
+  await until(() => own.census().length === 0, "nothing is left", 30_000);
+  own.remove();
+}
+
 const question = (visitor, number) => visitor.page.locator("#lesson form.quiz").nth(number - 1);
 const is = (visitor, number, state) => until(async () => (await question(visitor, number).getAttribute("data-is")) === state, `question ${number} is ${state}`);
 const said = (visitor, number) => question(visitor, number).locator(".quiz__says").innerText();
@@ -280,7 +287,7 @@ test("two hundred ways to harm a page, and none of them does", { timeout: 9 * 60
     await page.goto(`${own.url}/${path}`);
     const found = await page.evaluate(() => {
       const inLesson = (selector) => [...document.querySelectorAll(`#lesson ${selector}`)];
-      const foreign = inLesson("form:not(.quiz), input:not(.quiz input), select, textarea, iframe, object, embed, style, script, link, meta, base, svg, math, template, video, audio, dialog");
+      const foreign = inLesson(":is(form:not(.quiz), input:not(.quiz input), select, textarea, iframe, object, embed, style, script, link, meta, base, svg, math, template, video, audio, dialog)");
       const handlers = inLesson("*").filter((it) => [...it.attributes].some(({ name, value }) => name.startsWith("on") || name === "style" || /^\s*(javascript|data|vbscript):/i.test(value)));
       const clash = ["lesson", "turn", "check", "boot", "text", "heading", "start"].filter((id) => document.querySelectorAll(`[id="${id}"], [name="${id}"]`).length > 1);
       return [...foreign, ...handlers].map((it) => it.outerHTML.slice(0, 200)).concat(clash, window.violations);
@@ -315,8 +322,7 @@ test("two hundred ways to harm a page, and none of them does", { timeout: 9 * 60
   }
   assert.deepEqual(happened, []);
   await context.close();
-  assert.deepEqual(await own.stop(), []);
-  own.remove();
+  await ends(own);
   rmSync(lessons, { recursive: true });
 });
 
@@ -330,7 +336,7 @@ test("an author's page follows the file, and learners keep the last version that
   const own = await new Service({ lessons }).start();
   const visitor = await Visitor.arrive(own);
   const main = () => visitor.page.locator("#main").innerText();
-  const says = (what) => until(async () => what.test(await main()), `the page says ${what}; it says ${await main()}`, 30_000);
+  const says = (what) => until(async () => what.test(await main()), `the page says ${what}`, 30_000);
   await visitor.go("slip/boat");
   await says(/cannot be opened yet: one error[\s\S]*boat\/index\.json:1:1/);
   await visitor.shot("author-broken");
@@ -348,7 +354,6 @@ test("an author's page follows the file, and learners keep the last version that
   assert.match(await visitor.page.title(), /Better/);
   assert.deepEqual(visitor.complaints, []);
   await visitor.context.close();
-  assert.deepEqual(await own.stop(), []);
-  own.remove();
+  await ends(own);
   rmSync(lessons, { recursive: true });
 });
