@@ -97,6 +97,8 @@ fn read_index(spot: &Spot) -> Result<(Loader, Index), Box<Diagnostic>> {
         resolved,
         report: Report::default(),
         lacks: Vec::new(),
+        commands: Vec::new(),
+        checks: Vec::new(),
         text_room: TEXTS_BYTES_MAX,
         files: editor_directory(index.editor_path.as_deref()),
     };
@@ -115,6 +117,10 @@ struct Loader {
     report: Report,
     /// What the scenario as a whole lacks, each kind once.
     lacks: Vec<Lack>,
+    /// Every shell text, for what the scenario asks of its machine.
+    commands: Vec<String>,
+    /// The checks of the steps.
+    checks: Vec<String>,
     /// Bytes of texts that may still be read.
     text_room: u64,
     /// The directory that names of files are relative to.
@@ -132,6 +138,9 @@ impl Loader {
         self.other_hosts(index);
         let terminals = self.terminals(index);
         let language = self.language(spot, index);
+        let mut needs = needs::of(self.commands.iter().map(String::as_str), self.resolved.lacking);
+        needs::decide(&mut needs, &self.checks);
+        needs.into_iter().for_each(|lack| add_lack(&mut self.lacks, lack));
         for lack in pages.iter().flat_map(|page| &page.lacks) {
             add_lack(&mut self.lacks, lack.clone());
         }
@@ -311,7 +320,9 @@ impl Loader {
         }
         match self.script(Some(reference), &mut Vec::new()) {
             Some(script) => {
-                let wants_done = check::wants_done(&String::from_utf8_lossy(&script.bytes));
+                let text = String::from_utf8_lossy(&script.bytes).into_owned();
+                let wants_done = check::wants_done(&text);
+                self.checks.push(text);
                 Some(Verify { script, wants_done })
             }
             None => {
@@ -390,9 +401,10 @@ impl Loader {
         let scripts = scripts.into_iter().flatten().map(|script| String::from_utf8_lossy(&script.bytes).into_owned());
         let runs = page.actions.iter().filter(|action| matches!(action.verb, ActionVerb::Run { ctrl_seq: false, .. }));
         let commands: Vec<String> = scripts.chain(runs.map(|action| action.text.clone())).collect();
-        for lack in commands.iter().flat_map(|text| needs::of_commands(text, self.resolved.lacking)) {
+        for lack in needs::of(commands.iter().map(String::as_str), self.resolved.lacking) {
             add_lack(&mut page.lacks, lack);
         }
+        self.commands.extend(commands);
     }
 
     fn other_hosts(&mut self, index: &Index) {

@@ -123,7 +123,7 @@ test("a Katacoda scenario greets, opens its terminals, hides its intro, and show
   await visitor.page.getByRole("tab", { name: "Terminal 1" }).click();
   await visitor.run("cat /root/from-the-intro");
   await visitor.sees("hidden at 172.30.1.2");
-  await visitor.command("clear; cat /etc/killercoda/host", "http://172.30.1.2:PORT");
+  await visitor.command("clear; cat /etc/killercoda/host", "http://localhost:PORT");
 
   const sheet = visitor.page.locator("#file");
   const open = async (name) => {
