@@ -64,7 +64,8 @@ export class Actions {
     for (const [place, action] of this.all().entries()) {
       const run = this.runs.get(this.key(place));
       if (action.dataset.do === "run") this.drawRun(action, run);
-      drawSay(action, run);
+      // Files say themselves how it went.
+      if (action.dataset.do === "run" || action.dataset.said || action.dataset.do === "copy") drawSay(action, run);
     }
   }
 
@@ -86,7 +87,7 @@ export class Actions {
     if (!action) return;
     const inline = action.matches("button");
     if (event.target.closest(".act__copy") || (inline && action.dataset.do === "copy")) void this.copy(action);
-    else if (event.target.closest(".go") || inline) this.press(action);
+    else if (action.dataset.do === "run" && (event.target.closest(".go") || inline)) this.press(action);
   }
 
   private press(action: HTMLElement): void {
@@ -117,6 +118,7 @@ export class Actions {
     this.draw();
     setTimeout(() => {
       delete action.dataset.said;
+      if (action.dataset.do === "write") setText(action.querySelector(".act__say") ?? action, "");
       this.draw();
     }, COPIED_MS);
   }

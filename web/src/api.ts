@@ -1,6 +1,6 @@
 // The server's HTTP interface, as functions. Paths are built on the base path that the server wrote into the page.
 
-import type { Boot, CheckView, Offer, SessionView } from "./state.js";
+import type { Boot, CheckView, FileView, Offer, SessionView, Verdict } from "./state.js";
 import { inTurn } from "./turns.js";
 
 /** The server said no, in words for the learner; `status` 0: it did not answer. */
@@ -48,6 +48,21 @@ export class Api {
     return this.ask("POST", `api/sessions/${id}/restart`);
   }
 
+  /** The file that an action of a page names, as it is now. */
+  file(id: string, page: string, action: string): Promise<FileView> {
+    return this.ask("GET", `api/sessions/${id}/pages/${page}/actions/${action}/file`);
+  }
+
+  /** Writes the file that an action of a page is for. */
+  write(id: string, page: string, action: string): Promise<{ path: string }> {
+    return this.ask("POST", `api/sessions/${id}/pages/${page}/actions/${action}/write`);
+  }
+
+  /** What an answer is worth; `href` is the question's own form. */
+  answer(href: string, values: string[]): Promise<Verdict> {
+    return this.askAt("POST", href, new URLSearchParams(values.map((value) => ["answer", value])));
+  }
+
   leave(id: string): Promise<void> {
     return this.ask("POST", `api/sessions/${id}/leave`);
   }
@@ -62,10 +77,14 @@ export class Api {
   }
 
   /** The answer's JSON, or nothing where the answer has none. */
-  private async ask<T>(method: string, path: string, body?: URLSearchParams): Promise<T> {
+  private ask<T>(method: string, path: string, body?: URLSearchParams): Promise<T> {
+    return this.askAt(method, this.boot.base + path, body);
+  }
+
+  private async askAt<T>(method: string, href: string, body?: URLSearchParams): Promise<T> {
     let response: Response;
     try {
-      response = await fetch(this.boot.base + path, { method, body: body ?? null, headers: { accept: "application/json" } });
+      response = await fetch(href, { method, body: body ?? null, headers: { accept: "application/json" } });
     } catch {
       throw new Refusal(0, "The server did not answer.");
     }

@@ -98,7 +98,7 @@ export class Check {
     if (why === "connection") return plain("off", says.off);
     if (check) return this.answer(check);
     if (boot.passed) return plain("passed", says.before);
-    if (!boot.check) return plain("idle", says.none);
+    if (!boot.check) return plain("idle", boot.questions > 1 ? says.questions : boot.questions === 1 ? says.question : asks() ? says.answered : says.none);
     return why === "machine" ? plain("waiting", says.waiting) : plain("idle", says.idle);
   }
 
@@ -120,6 +120,11 @@ export class Check {
         return { is: "idle", strong: says.stopped[0], text: output || says.stopped[1] };
     }
   }
+}
+
+/** The page that is shown has questions. */
+function asks(): boolean {
+  return document.querySelector("#lesson form.quiz") !== null;
 }
 
 /** True: it says something else than before. */

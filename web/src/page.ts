@@ -1,6 +1,7 @@
 // Every page but the workspace.
 
 import { improveCopy } from "./copycode.js";
+import { followFaults } from "./follow.js";
 import { improveLook } from "./look.js";
 import { improveMenu } from "./menu.js";
 import { improveCodeForm } from "./resume.js";
@@ -9,3 +10,4 @@ improveLook();
 improveMenu();
 improveCopy(document);
 improveCodeForm();
+followFaults();

@@ -62,7 +62,8 @@ export class Phone {
     else this.tabs().inFront?.focus();
   }
 
-  private turn(view: "lesson" | "terminal"): void {
+  /** Which of the two views a phone shows; where both are in sight, nothing moves. */
+  turn(view: "lesson" | "terminal"): void {
     this.work.dataset.view = view;
     for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
       button.setAttribute("aria-selected", String(button.dataset.viewTo === view));

@@ -70,6 +70,28 @@ export interface CheckView {
   seconds: number;
 }
 
+/** A part of a sentence: words, or code. */
+export interface Piece {
+  text: string;
+  code: boolean;
+}
+
+/** What an answer to a question is worth. */
+export interface Verdict {
+  is: "open" | "right" | "wrong";
+  words: Piece[];
+}
+
+/** A file of the machine as it is now. */
+export interface FileView {
+  path: string;
+  size: number;
+  /** null: it is no text. */
+  text: string | null;
+  /** The text is its beginning only. */
+  cut: boolean;
+}
+
 /** What the server wrote into the page for this script. */
 export interface Boot {
   base: string;
@@ -81,6 +103,10 @@ export interface Boot {
   passed: boolean;
   /** The scenario can be played here. */
   playable: boolean;
+  /** Questions of the page that are not answered right yet. */
+  questions: number;
+  /** Numbers and names of terminals that have one. */
+  terminals: [number, string][];
   session: SessionView | null;
 }
 

@@ -161,7 +161,8 @@ export class Tabs {
     button.setAttribute("aria-selected", "false");
     button.tabIndex = -1;
     const name = document.createElement("span");
-    name.textContent = words.terminal.name(number);
+    const given = this.store.state.boot.terminals.find(([its]) => its === number)?.[1];
+    name.textContent = given ?? words.terminal.name(number);
     name.dataset.short = words.terminal.short(number);
     const dot = document.createElement("span");
     dot.className = "new";

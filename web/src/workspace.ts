@@ -6,6 +6,7 @@ import { Check } from "./check.js";
 import { drawUnderPolicy } from "./csp.js";
 import { byId } from "./dom.js";
 import { improveEdge } from "./edge.js";
+import { Files } from "./file.js";
 import { keepFocus } from "./focus.js";
 import { Lesson, bootOf } from "./lesson.js";
 import type { News } from "./live.js";
@@ -14,6 +15,7 @@ import { improveMenu } from "./menu.js";
 import { Notes } from "./notes.js";
 import { Peek } from "./peek.js";
 import { Phone } from "./phone.js";
+import { Quiz } from "./quiz.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
@@ -65,8 +67,14 @@ const actions: Actions = new Actions(store, tabs, () => {
   if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
 });
 const check = new Check(store, api);
+const files = new Files(store, api, (view) => phone.turn(view));
+const quiz = new Quiz(store, api);
 const lesson = new Lesson(store, {
-  arrived: () => actions.draw(),
+  arrived: () => {
+    actions.draw();
+    files.draw();
+    quiz.arrived();
+  },
   unreachable: () => notes.show("page", { is: "warn", ...words.note.pageUnreachable, closes: true }),
 });
 const session: Session = new Session(store, api, retry, {
@@ -78,6 +86,7 @@ const session: Session = new Session(store, api, retry, {
   gone: () => {
     tabs.closeAll();
     actions.forget();
+    files.forget();
     store.update({ check: null });
   },
   news: (news) => onNews(news),

@@ -1,17 +1,17 @@
-//! `quayside lesson test`: plays lessons in fresh sandboxes and prints what came of it.
+//! `quayside lesson test` plays lessons in fresh sandboxes and prints what came of it; `quayside lesson lint` only reads.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use quayside_runtime::image::Sources;
 use quayside_runtime::launch::parent::Layers;
 
 use super::Data;
-use crate::lesson::load_library;
-use crate::lesson::model::{Diagnostic, Item, Library};
+use crate::lesson::model::{Diagnostic, Item, Level, Library};
+use crate::lesson::{lint, load_library};
 use crate::rehearsal::{self, Finding, Stage, Stopped, Tally, Verdict, Wish};
 use crate::sandbox::alone::Alone;
 use crate::stop::Signals;
@@ -29,6 +29,26 @@ pub struct Lesson {
 enum Verb {
     /// Play lessons in fresh sandboxes: every check must fail before its step is done and pass afterwards
     Test(Test),
+    /// Read lessons and say what is wrong with them, with file, line and column; run nothing
+    Lint(Lint),
+}
+
+#[derive(Debug, Args)]
+struct Lint {
+    /// How to say it: for people, or for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// A warning is a failure
+    #[arg(long)]
+    strict: bool,
+    /// A folder of courses, one repository, or a single scenario
+    dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -53,8 +73,34 @@ struct Test {
 
 impl Lesson {
     pub fn main(self) -> anyhow::Result<i32> {
-        let Verb::Test(test) = self.verb;
-        test.main()
+        match self.verb {
+            Verb::Test(test) => test.main(),
+            Verb::Lint(lint) => lint.main(),
+        }
+    }
+}
+
+impl Lint {
+    /// 0: nothing is wrong; 1: something is.
+    fn main(self) -> anyhow::Result<i32> {
+        ensure!(self.dir.is_dir(), "there is no directory {}; name one that holds lessons", self.dir.display());
+        let library = load_library(&self.dir);
+        let scenarios = library.courses.iter().map(|course| course.items.len()).sum::<usize>();
+        ensure!(scenarios > 0 || !library.courses.is_empty(), "{}", nothing_found(&self.dir, None));
+        let remarks = lint::remarks(&library, &self.dir);
+        let errors = remarks.iter().filter(|remark| remark.level == Level::Error).count();
+        let warnings = remarks.len() - errors;
+        match self.format {
+            Format::Json => {
+                let summary = serde_json::json!({ "scenarios": scenarios, "errors": errors, "warnings": warnings, "remarks": remarks });
+                println!("{}", serde_json::to_string_pretty(&summary)?);
+            }
+            Format::Text => {
+                remarks.iter().for_each(print_diagnostic);
+                println!("{scenarios} scenarios, {errors} errors, {warnings} warnings");
+            }
+        }
+        Ok(i32::from(errors > 0 || (self.strict && warnings > 0)))
     }
 }
 
@@ -171,5 +217,10 @@ fn print_diagnostic(diagnostic: &Diagnostic) {
     for (number, text) in &diagnostic.excerpt {
         let mark = if *number == diagnostic.line { '>' } else { ' ' };
         println!("{mark} {number:>4} | {text}");
+        if *number == diagnostic.line && diagnostic.column > 0 {
+            let before = text.chars().take(diagnostic.column as usize - 1);
+            let indent: String = before.map(|letter| if letter == '\t' { '\t' } else { ' ' }).collect();
+            println!("       | {indent}^");
+        }
     }
 }

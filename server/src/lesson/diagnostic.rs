@@ -57,6 +57,11 @@ impl SourceText {
         Place { file: self.file.clone(), line, column: 0, excerpt: self.excerpt(line) }
     }
 
+    /// A line and a column, each counted from 1.
+    pub fn character(&self, line: u32, column: u32) -> Place {
+        Place { column, ..self.line(line) }
+    }
+
     fn excerpt(&self, line: u32) -> Vec<(u32, String)> {
         let first = line.saturating_sub(EXCERPT_AROUND).max(1);
         let last = line.saturating_add(EXCERPT_AROUND);

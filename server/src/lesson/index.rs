@@ -25,6 +25,19 @@ pub struct Index {
     pub finish: Option<RawPage>,
     pub assets: Vec<RawAsset>,
     pub imageid: Option<Located>,
+    /// Our own: the language of its texts.
+    pub language: Option<Located>,
+    /// Whom the intro thanks.
+    pub credits: Option<String>,
+    pub hides_intro: bool,
+    pub hides_finish: bool,
+    /// Banners for the first terminal and the second.
+    pub messages: [Option<String>; 2],
+    pub terminals: Vec<RawTerminal>,
+    /// Files that Katacoda opened in its editor.
+    pub files: Vec<Located>,
+    /// Where that editor looked for files.
+    pub editor_path: Option<String>,
     /// What it asks of the interface around the terminal.
     pub asks: Asks,
 }
@@ -50,20 +63,30 @@ pub struct RawAsset {
     pub chmod: Option<String>,
 }
 
+/// One entry of Katacoda's `environment.terminals`.
+#[derive(Debug, Clone)]
+pub struct RawTerminal {
+    pub at: usize,
+    pub name: Option<String>,
+    pub target: Option<String>,
+    pub command: Option<String>,
+}
+
+/// Pages of the machine in a tab: their names, and which port each shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawDashboard {
+    pub name: String,
+    pub port: Option<String>,
+}
+
 /// Parts of the interface that a scenario names.
 #[derive(Debug, Clone, Default)]
 pub struct Asks {
     /// `interface.layout` or `environment.uilayout`.
     pub layout: Option<String>,
-    /// Terminals that Katacoda opened on named hosts.
-    pub terminal_hosts: Vec<String>,
-    pub dashboards: usize,
+    pub dashboards: Vec<RawDashboard>,
     /// `backend.port`: a page of the machine beside the lesson.
     pub port: Option<String>,
-    /// A banner for the terminal.
-    pub message: bool,
-    /// Files that Katacoda opened in an editor.
-    pub files: usize,
     /// `challenge@1.0`: checks that ran by themselves.
     pub kind: Option<String>,
 }
@@ -85,8 +108,48 @@ pub fn read(root: &Node) -> Index {
         finish: either("finish").map(page),
         assets: either("assets").map(assets).unwrap_or_default(),
         imageid: root.get("backend").and_then(|backend| located(backend, &["imageid", "imageId"])),
-        asks: asks(root, details),
+        language: located(root, &["language", "lang"]),
+        credits: either("intro")
+            .and_then(|intro| intro.get("credits"))
+            .or_else(|| root.get("credits"))
+            .and_then(Node::text),
+        hides_intro: environment(root, "hideintro").is_some_and(is_true),
+        hides_finish: environment(root, "hidefinish").is_some_and(is_true),
+        messages: ["uimessage1", "uimessage2"].map(|key| environment(root, key).and_then(Node::text)),
+        terminals: environment(root, "terminals").map(terminals).unwrap_or_default(),
+        files: files(root, details),
+        editor_path: environment(root, "uieditorpath").and_then(Node::text),
+        asks: asks(root),
     }
+}
+
+fn environment<'a>(root: &'a Node, key: &str) -> Option<&'a Node> {
+    root.get("environment")?.get(key)
+}
+
+fn is_true(node: &Node) -> bool {
+    node.text().is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
+fn terminals(node: &Node) -> Vec<RawTerminal> {
+    let text = |item: &Node, key: &str| item.get(key).and_then(Node::text).filter(|text| !text.trim().is_empty());
+    let terminal = |item: &Node| RawTerminal {
+        at: item.at,
+        name: text(item, "name"),
+        target: text(item, "target"),
+        command: text(item, "command"),
+    };
+    node.items().iter().map(terminal).collect()
+}
+
+fn files(root: &Node, details: Option<&Node>) -> Vec<Located> {
+    let files = root.get("files").or_else(|| details.and_then(|details| details.get("files")));
+    let items = files.map(Node::items).unwrap_or_default().iter();
+    let file = |item: &Node| {
+        let text = item.text().filter(|text| !text.trim().is_empty())?;
+        Some(Located { text: text.trim().to_owned(), at: item.at })
+    };
+    items.filter_map(file).collect()
 }
 
 /// The intro, with scripts that were written beside it.
@@ -139,21 +202,21 @@ fn asset(host: &str, item: &Node) -> Option<RawAsset> {
     })
 }
 
-fn asks(root: &Node, details: Option<&Node>) -> Asks {
+fn asks(root: &Node) -> Asks {
     let within = |parent: &str, key: &str| root.get(parent).and_then(|parent| parent.get(key));
-    let environment = |key: &str| within("environment", key);
-    let hosts = environment("terminals").map(Node::items).unwrap_or_default().iter();
-    let files = root.get("files").or_else(|| details.and_then(|details| details.get("files")));
+    let dashboard = |item: &Node| RawDashboard {
+        name: item.get("name").and_then(Node::text).unwrap_or_default(),
+        port: item.get("port").or_else(|| item.get("href")).and_then(Node::text),
+    };
     Asks {
         layout: within("interface", "layout")
             .or_else(|| within("interface", "uilayout"))
-            .or_else(|| environment("uilayout"))
+            .or_else(|| environment(root, "uilayout"))
             .and_then(Node::text),
-        terminal_hosts: hosts.filter_map(|terminal| terminal.get("target").and_then(Node::text)).collect(),
-        dashboards: environment("dashboards").map_or(0, |dashboards| dashboards.items().len()),
+        dashboards: environment(root, "dashboards")
+            .map(|list| list.items().iter().map(dashboard).collect())
+            .unwrap_or_default(),
         port: within("backend", "port").and_then(Node::text),
-        message: environment("uimessage1").or_else(|| environment("uimessage2")).is_some(),
-        files: files.map_or(0, |files| files.items().len()),
         kind: root.get("type").and_then(Node::text),
     }
 }
@@ -200,9 +263,9 @@ mod tests {
             r#"{"environment": {"uilayout": "editor-terminal", "uimessage1": "x", "dashboards": [{"name": "a", "port": 80}],
                 "terminals": [{"name": "two", "target": "host02"}]}, "backend": {"port": 8080}, "files": ["a.js"], "type": "challenge@1.0"}"#,
         );
-        let asks = read.asks;
-        assert_eq!(asks.layout.as_deref(), Some("editor-terminal"));
-        assert_eq!((asks.dashboards, asks.files, asks.message), (1, 1, true));
-        assert_eq!((asks.port.as_deref(), &asks.terminal_hosts[..]), (Some("8080"), &["host02".to_string()][..]));
+        assert_eq!(read.asks.layout.as_deref(), Some("editor-terminal"));
+        assert_eq!(read.asks.dashboards, [RawDashboard { name: "a".into(), port: Some("80".into()) }]);
+        assert_eq!((read.files.len(), read.messages[0].as_deref()), (1, Some("x")));
+        assert_eq!((read.asks.port.as_deref(), read.terminals[0].target.as_deref()), (Some("8080"), Some("host02")));
     }
 }

@@ -13,25 +13,33 @@ pub mod diagnostic;
 pub mod source;
 pub mod json;
 pub mod index;
+mod keys;
+mod greeting;
 pub mod environment;
 mod shell;
 pub mod check;
 pub mod needs;
 pub mod actions;
+pub mod placeholders;
+pub mod quiz;
 pub mod markdown;
 pub mod image;
 pub mod assets;
 pub mod scenario;
+mod katacoda;
 pub mod structure;
+pub mod lint;
 pub mod progress;
 
+use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
-use model::{Course, Item, Library};
-use scenario::Spot;
+use model::{Course, Library};
 
 /// Reads every course beneath `root`: a folder of courses, one repository, or a single scenario.
 pub fn load_library(root: &Path) -> Library {
+    let read_at = Some(SystemTime::now());
     let outlines = structure::discover(root);
     let courses = outlines.into_iter().map(|outline| Course {
         slug: outline.slug,
@@ -40,12 +48,34 @@ pub fn load_library(root: &Path) -> Library {
         items: outline.spots.iter().map(scenario::load).collect(),
         diagnostics: outline.diagnostics,
     });
-    Library { courses: courses.collect() }
+    Library { courses: courses.collect(), faults: Vec::new(), read_at }
 }
 
-/// Reads one scenario again, wherever its course put it.
-pub fn load_scenario(spot: &Spot) -> Item {
-    scenario::load(spot)
+/// Entries of one scenario's folder that are asked for their age.
+const AGES_MAX: usize = 2000;
+
+/// Whether anything beneath `dir` was changed after `since`.
+pub fn has_changed(dir: &Path, since: SystemTime) -> bool {
+    let mut folders = vec![dir.to_owned()];
+    let mut looked_at = 0;
+    let is_newer = |path: &Path| path.metadata().and_then(|it| it.modified()).is_ok_and(|modified| modified > since);
+    while let Some(folder) = folders.pop() {
+        // A folder is as old as its last new, renamed or deleted entry.
+        if is_newer(&folder) {
+            return true;
+        }
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            looked_at += 1;
+            let path = entry.path();
+            if looked_at > AGES_MAX || is_newer(&path) {
+                return looked_at <= AGES_MAX;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            }
+        }
+    }
+    false
 }
 
 #[cfg(test)]

@@ -3,18 +3,55 @@
 //! A [`Library`] is a snapshot of the lessons' folder; a session keeps the `Arc<Scenario>` that it
 //! started with, so an author who saves a file changes nothing under a learner's hands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Every course of an installation, in the order in which the catalogue shows them.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     pub courses: Vec<Course>,
+    /// Scenarios that were broken while people could play them: these go on, as they were before.
+    pub faults: Vec<Fault>,
+    /// When their files were looked at.
+    pub read_at: Option<SystemTime>,
+}
+
+/// What is wrong with the new version of a scenario that is played in its last good one.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub course: String,
+    pub slug: String,
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 impl Library {
     pub fn course(&self, slug: &str) -> Option<&Course> {
         self.courses.iter().find(|course| course.slug == slug)
+    }
+
+    /// This library, with the last good version of each scenario that was good in `before` and is broken now.
+    #[must_use]
+    pub fn keeping_the_good_of(mut self, before: &Self) -> Self {
+        let mut faults = Vec::new();
+        for course in &mut self.courses {
+            for item in &mut course.items {
+                let Item::Broken { slug, diagnostics, .. } = &*item else { continue };
+                let Some(good @ Item::Scenario(_)) = before.item(&course.slug, slug) else { continue };
+                faults.push(Fault {
+                    course: course.slug.clone(),
+                    slug: slug.clone(),
+                    diagnostics: diagnostics.clone(),
+                });
+                *item = good.clone();
+            }
+        }
+        Self { faults, ..self }
+    }
+
+    /// What is wrong with the newest version of a scenario that is played in an older one.
+    pub fn fault(&self, course: &str, slug: &str) -> Option<&Fault> {
+        self.faults.iter().find(|fault| fault.course == course && fault.slug == slug)
     }
 
     /// The scenario at `/COURSE/SCENARIO`, broken or not.
@@ -42,6 +79,7 @@ pub enum Item {
     Broken {
         slug: String,
         title: String,
+        dir: PathBuf,
         diagnostics: Vec<Diagnostic>,
     },
 }
@@ -51,6 +89,14 @@ impl Item {
         match self {
             Self::Scenario(scenario) => &scenario.slug,
             Self::Broken { slug, .. } => slug,
+        }
+    }
+
+    /// The folder that it lies in.
+    pub fn dir(&self) -> &Path {
+        match self {
+            Self::Scenario(scenario) => &scenario.dir,
+            Self::Broken { dir, .. } => dir,
         }
     }
 
@@ -72,6 +118,8 @@ pub struct Scenario {
     pub root: PathBuf,
     /// sha256 (hex) over every file that the scenario uses: its version.
     pub digest: String,
+    /// Those files, relative to `root`.
+    pub files: Vec<String>,
     pub title: String,
     pub description: String,
     /// As written: `Beginner`, `beginner`, `Débutant`, `4 level`.
@@ -94,9 +142,36 @@ pub struct Scenario {
     pub diagnostics: Vec<Diagnostic>,
     /// What this scenario asks for that this installation does not have, each named before the start.
     pub lacks: Vec<Lack>,
+    /// The language of its texts (BCP 47), where it names one or lies in a folder for one: `de`, `pt-BR`.
+    pub language: Option<String>,
+    /// Terminals that are open from the start besides the first.
+    pub terminals: Vec<OpenTerminal>,
+    /// Shown in terminal 1, and in terminal 2, before the first prompt: text and colours, no other escape sequence.
+    pub greetings: [Option<String>; 2],
+}
+
+/// A terminal as a scenario wants to find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenTerminal {
+    pub number: u16,
+    /// What its tab is called.
+    pub name: String,
+    /// Typed into it at the start.
+    pub command: Option<String>,
 }
 
 impl Scenario {
+    /// The page that a link without a page leads to.
+    pub fn first_page(&self) -> &Page {
+        self.pages.iter().find(|page| !page.hidden).unwrap_or(&self.pages[0])
+    }
+
+    /// What is shown in terminal `number` before its first prompt.
+    pub fn greeting(&self, number: u16) -> Option<&str> {
+        let at = usize::from(number).checked_sub(1)?;
+        self.greetings.get(at)?.as_deref()
+    }
+
     pub fn page(&self, kind: PageKind) -> Option<&Page> {
         self.pages.iter().find(|page| page.kind == kind)
     }
@@ -125,12 +200,16 @@ pub struct Environment {
 pub struct Page {
     pub kind: PageKind,
     pub title: String,
+    /// Its scripts run, and nobody is shown it: Katacoda's `hideintro`.
+    pub hidden: bool,
     /// Cleaned HTML of the text, with the markup of actions (see `markdown`).
     pub html: String,
     /// The actions of `html`, then of the hint, then of the solution; `data-action` is the index.
     pub actions: Vec<Action>,
     /// How many of `actions` stand in `html`: the first ones.
     pub text_actions: usize,
+    /// The questions of `html`, of the hint and of the solution, in order; their places are marked (see `quiz`).
+    pub quizzes: Vec<Quiz>,
     pub foreground: Option<Script>,
     pub background: Option<Script>,
     pub verify: Option<Verify>,
@@ -194,13 +273,76 @@ pub struct Solution {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
     pub verb: ActionVerb,
-    /// The text to type or copy, exactly.
+    /// The text to type, copy or write, exactly; of a file to open, its name.
     pub text: String,
+    /// What is opened or written.
+    pub target: Option<FileTarget>,
+}
+
+/// The file that an action opens or writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileTarget {
+    /// Absolute, inside the sandbox.
+    pub path: String,
+    /// The text whose place the new text takes; for [`WriteHow::Insert`].
+    pub marker: String,
+}
+
+/// A question with its answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quiz {
+    /// Short, made of the question's own source: another question has another, and so has a changed one.
+    pub key: String,
+    /// Cleaned HTML of one line.
+    pub question: String,
+    pub answers: Answers,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answers {
+    /// Exactly one is right.
+    One(Vec<Choice>),
+    /// All that are right, and no other.
+    Several(Vec<Choice>),
+    /// A text that the learner types.
+    Text {
+        accepted: Vec<Accepted>,
+        /// Said to whatever else was typed.
+        otherwise: Vec<Piece>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Cleaned HTML of one line.
+    pub html: String,
+    pub right: bool,
+    /// Why it is right, or wrong: empty where its author does not say.
+    pub why: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    pub text: String,
+    /// Anywhere in what was typed; otherwise it is the whole of it.
+    pub within: bool,
+    pub why: Vec<Piece>,
+}
+
+/// A part of a sentence: words, or code.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Piece {
+    pub text: String,
+    pub code: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActionVerb {
     Copy,
+    /// Shows a file of the machine.
+    Open,
+    /// Writes a file of the machine.
+    Write(WriteHow),
     Run {
         terminal: Terminal,
         /// Ctrl-C first.
@@ -210,6 +352,15 @@ pub enum ActionVerb {
         /// The text names keys, `^C` or `^ESC`: those are pressed, not typed, and no Enter follows.
         ctrl_seq: bool,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteHow {
+    Replace,
+    Append,
+    Prepend,
+    /// In the place of a marker.
+    Insert,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,7 +393,7 @@ pub struct Lack {
 }
 
 /// What is wrong with a file, where, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostic {
     pub level: Level,
     /// Relative to the lessons' folder.
@@ -258,7 +409,8 @@ pub struct Diagnostic {
     pub excerpt: Vec<(u32, String)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     Warning,
     Error,

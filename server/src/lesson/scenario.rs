@@ -10,16 +10,25 @@ use super::assets;
 use super::check;
 use super::diagnostic::{Report, SourceText};
 use super::environment::{self, Resolved};
+use super::greeting;
 use super::image;
 use super::index::{self, Asks, Index, Located, RawPage};
 use super::json;
-use super::markdown::{self, Rendered, markup};
-use super::model::{Action, ActionVerb, Diagnostic, Item, Lack, Page, PageKind, Scenario, Script, Solution, Verify};
+use super::keys;
+use super::markdown::{self, Rendered, Setting, markup};
+use super::model::{
+    Action, ActionVerb, Diagnostic, FileTarget, Item, Lack, OpenTerminal, Page, PageKind, Scenario, Script, Solution,
+    Verify,
+};
 use super::needs;
+use super::placeholders;
 use super::source::{self, Folder, Reach, SCRIPT_BYTES_MAX, TEXT_BYTES_MAX};
 
 /// Steps of one scenario; an hour's lesson has about ten.
 pub const STEPS_MAX: usize = 200;
+
+/// Terminals that a page can show.
+const TERMINALS_MAX: u16 = 9;
 
 /// All texts of one scenario together: a page keeps its HTML in memory, which is a few times as long.
 pub const TEXTS_BYTES_MAX: u64 = 8 << 20;
@@ -37,6 +46,8 @@ pub struct Spot {
     /// `structure.json` may call it otherwise.
     pub title: Option<String>,
     pub description: Option<String>,
+    /// Of the folder for translations that it lies in.
+    pub language: Option<String>,
 }
 
 impl Spot {
@@ -54,6 +65,7 @@ pub fn load(spot: &Spot) -> Item {
         Err(error) => Item::Broken {
             slug: spot.slug.clone(),
             title: spot.title.clone().unwrap_or_else(|| spot.slug.clone()),
+            dir: spot.dir.clone(),
             diagnostics: vec![*error],
         },
     }
@@ -88,8 +100,10 @@ fn read_index(spot: &Spot) -> Result<(Loader, Index), Box<Diagnostic>> {
         commands: Vec::new(),
         checks: Vec::new(),
         text_room: TEXTS_BYTES_MAX,
+        files: editor_directory(index.editor_path.as_deref()),
     };
     loader.report.extend(warnings);
+    loader.report.extend(keys::remarks(&loader.index, &root));
     if tidied.not_utf8 {
         loader.report.push(Diagnostic::warning(loader.index.whole(), "the file is not UTF-8: some letters were lost"));
     }
@@ -109,6 +123,8 @@ struct Loader {
     checks: Vec<String>,
     /// Bytes of texts that may still be read.
     text_room: u64,
+    /// The directory that names of files are relative to.
+    files: String,
 }
 
 impl Loader {
@@ -120,6 +136,8 @@ impl Loader {
         let pages = self.pages(index, &title, &description);
         let assets = assets::resolve(&mut self.folder, &self.index, &index.assets, &mut self.report);
         self.other_hosts(index);
+        let terminals = self.terminals(index);
+        let language = self.language(spot, index);
         let mut needs = needs::of(self.commands.iter().map(String::as_str), self.resolved.lacking);
         needs::decide(&mut needs, &self.checks);
         needs.into_iter().for_each(|lack| add_lack(&mut self.lacks, lack));
@@ -132,6 +150,7 @@ impl Loader {
             dir: self.folder.dir().to_owned(),
             root: self.folder.root().to_owned(),
             digest: self.folder.digest(),
+            files: self.folder.files(),
             title,
             description,
             difficulty: index.difficulty.clone(),
@@ -143,6 +162,9 @@ impl Loader {
             assets,
             diagnostics: self.report.into_vec(),
             lacks: one_of_a_kind(self.lacks),
+            language,
+            terminals,
+            greetings: index.messages.clone().map(|message| message.and_then(|message| greeting::clean(&message))),
         }
     }
 
@@ -151,7 +173,13 @@ impl Loader {
     fn pages(&mut self, index: &Index, title: &str, description: &str) -> Vec<Page> {
         let mut pages: Vec<Page> = Vec::with_capacity(index.steps.len() + 2);
         if let Some(raw) = &index.intro {
-            pages.push(self.page(PageKind::Intro, raw, title));
+            let mut intro = self.page(PageKind::Intro, raw, title);
+            intro.hidden = index.hides_intro && !index.steps.is_empty();
+            if let Some(credits) = index.credits.as_deref().filter(|credits| !credits.trim().is_empty()) {
+                let credits = markup::escape(credits.trim());
+                intro.html.push_str(&format!("<p class=\"credits\">Credits: {credits}</p>\n"));
+            }
+            pages.push(intro);
         }
         if index.steps.len() > STEPS_MAX {
             let message = format!("{} steps: only the first {STEPS_MAX} are shown", index.steps.len());
@@ -160,7 +188,7 @@ impl Loader {
         for (number, raw) in (1..).zip(index.steps.iter().take(STEPS_MAX)) {
             pages.push(self.page(PageKind::Step(number), raw, &format!("Step {number}")));
         }
-        if let Some(raw) = &index.finish {
+        if let Some(raw) = index.finish.as_ref().filter(|_| !index.hides_finish || pages.is_empty()) {
             pages.push(self.page(PageKind::Finish, raw, "Finished"));
         }
         if pages.is_empty() {
@@ -168,6 +196,9 @@ impl Loader {
             let html =
                 if description.is_empty() { String::new() } else { format!("<p>{}</p>", markup::escape(description)) };
             pages.push(Page { html, ..empty_page(PageKind::Intro, title) });
+        }
+        if let Some(first) = pages.iter_mut().find(|page| !page.hidden) {
+            self.files_to_look_at(first, &index.files);
         }
         pages
     }
@@ -185,6 +216,27 @@ impl Loader {
         page.solution = raw.solution.as_ref().and_then(|reference| self.solution(&mut page, reference));
         self.needs(&mut page);
         page
+    }
+
+    /// The files that Katacoda opened in its editor, as buttons under the first page's text.
+    fn files_to_look_at(&self, page: &mut Page, files: &[Located]) {
+        let room = markdown::ACTIONS_MAX.saturating_sub(page.actions.len());
+        let mut buttons = String::new();
+        for file in files.iter().take(room) {
+            let path = markdown::file_path(&file.text, &self.files);
+            let target = Some(FileTarget { path, marker: String::new() });
+            buttons.push_str(&format!(
+                "<li>{}</li>",
+                markup::inline(page.actions.len(), ActionVerb::Open, &markup::escape(&file.text))
+            ));
+            page.actions.push(Action { verb: ActionVerb::Open, text: file.text.clone(), target });
+        }
+        if !buttons.is_empty() {
+            page.text_actions = page.actions.len();
+            page.html.push_str(&format!(
+                "<p class=\"files\">Files of this lesson:</p>\n<ul class=\"files\">{buttons}</ul>\n"
+            ));
+        }
     }
 
     fn text(&mut self, page: &mut Page, reference: &Located) {
@@ -215,8 +267,10 @@ impl Loader {
     fn render(&mut self, page: &mut Page, text: &SourceText, from: &Path) -> Rendered {
         let folder = &mut self.folder;
         let mut images = |source: &str| image::address(folder, from, source);
-        let mut rendered = markdown::render(text, page.actions.len(), &mut images);
+        let setting = Setting { first_action: page.actions.len(), first_quiz: page.quizzes.len(), files: &self.files };
+        let mut rendered = markdown::render(text, setting, &mut images);
         page.actions.extend(rendered.actions.iter().cloned());
+        page.quizzes.append(&mut rendered.quizzes);
         for lack in rendered.lacks.drain(..) {
             add_lack(&mut page.lacks, lack);
         }
@@ -249,7 +303,7 @@ impl Loader {
         let script = self.script(Some(reference), &mut page.lacks)?;
         let text = String::from_utf8_lossy(&script.bytes).trim_end().to_owned();
         let html = markup::block(page.actions.len(), ActionVerb::Copy, &markup::escape(&text));
-        page.actions.push(Action { verb: ActionVerb::Copy, text });
+        page.actions.push(Action { verb: ActionVerb::Copy, text, target: None });
         Some(Solution { html, script: Some(script) })
     }
 
@@ -293,7 +347,51 @@ impl Loader {
             lacks.push(Lack { what: "script".into(), says, fatal: false });
             return None;
         };
-        Some(Script { path: reference.text.trim_start_matches('/').to_owned(), bytes: for_bash(bytes) })
+        let bytes = self.with_addresses(reference, for_bash(bytes));
+        Some(Script { path: reference.text.trim_start_matches('/').to_owned(), bytes })
+    }
+
+    /// Katacoda's `[[HOST_IP]]` in a script.
+    fn with_addresses(&mut self, reference: &Located, bytes: Vec<u8>) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(&bytes) else { return bytes };
+        let (filled, left) = placeholders::filled(text);
+        if let Some(name) = left {
+            let message = format!(
+                "`{}` names `[[{name}]]`, which nothing here fills in: it is the address of a port or of another machine",
+                reference.text
+            );
+            self.report.push(Diagnostic::warning(self.index.at(reference.at), message));
+        }
+        filled.into_bytes()
+    }
+
+    // What stands around the pages
+
+    /// Terminals beside the first, on this machine.
+    fn terminals(&mut self, index: &Index) -> Vec<OpenTerminal> {
+        let here = index.terminals.iter().filter(|terminal| !terminal.target.as_deref().is_some_and(is_second_host));
+        let named = (2..=TERMINALS_MAX).zip(here.clone()).map(|(number, terminal)| OpenTerminal {
+            number,
+            name: terminal.name.clone().unwrap_or_else(|| format!("Terminal {number}")),
+            command: terminal.command.as_deref().map(|command| placeholders::filled(command).0),
+        });
+        let open: Vec<OpenTerminal> = named.collect();
+        if let Some(more) = here.clone().nth(open.len()) {
+            let message = format!("more than {TERMINALS_MAX} terminals: this one and what follows are not opened");
+            self.report.push(Diagnostic::warning(self.index.at(more.at), message));
+        }
+        open
+    }
+
+    /// As the scenario says, or as its folder does.
+    fn language(&mut self, spot: &Spot, index: &Index) -> Option<String> {
+        let Some(said) = &index.language else { return spot.language.clone() };
+        if is_language(&said.text) {
+            return Some(said.text.clone());
+        }
+        let message = format!("`{}` is not the name of a language", said.text);
+        self.report.push(Diagnostic::warning(self.index.at(said.at), message).hint("write `de`, `pt-BR`, `zh-Hans`"));
+        spot.language.clone()
     }
 
     /// What this page's commands ask of the machine.
@@ -310,9 +408,9 @@ impl Loader {
     }
 
     fn other_hosts(&mut self, index: &Index) {
-        let second = |host: &str| matches!(host, "host02" | "host2" | "host03" | "node01" | "node02");
-        let has_assets = index.assets.iter().any(|asset| second(&asset.host));
-        let has_terminal = index.asks.terminal_hosts.iter().any(|host| second(host));
+        let has_assets = index.assets.iter().any(|asset| is_second_host(&asset.host));
+        let has_terminal =
+            index.terminals.iter().any(|terminal| terminal.target.as_deref().is_some_and(is_second_host));
         if has_assets || has_terminal {
             let says = "This scenario uses a second machine, and there is one here.";
             add_lack(&mut self.lacks, Lack { what: "host2".into(), says: says.into(), fatal: false });
@@ -370,6 +468,8 @@ fn empty_page(kind: PageKind, title: &str) -> Page {
     Page {
         kind,
         title: title.to_owned(),
+        hidden: false,
+        quizzes: Vec::new(),
         html: String::new(),
         actions: Vec::new(),
         text_actions: 0,
@@ -380,6 +480,28 @@ fn empty_page(kind: PageKind, title: &str) -> Page {
         solution: None,
         lacks: Vec::new(),
     }
+}
+
+fn is_second_host(host: &str) -> bool {
+    matches!(host, "host02" | "host2" | "host03" | "node01" | "node02")
+}
+
+/// Katacoda's editor looked for files in the learner's home, unless it was told otherwise.
+fn editor_directory(said: Option<&str>) -> String {
+    let said = said.map(str::trim).filter(|path| !path.is_empty());
+    said.map_or_else(|| "/root".into(), |path| markdown::file_path(path, "/root"))
+}
+
+/// A tag as BCP 47 writes them, by its looks: `de`, `pt-BR`, `zh-Hans`.
+pub fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let first = parts.next().unwrap_or_default();
+    let is_word = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    first.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && is_word(first, 2..=3)
+        && parts.all(|part| is_word(part, 1..=8))
 }
 
 /// What runs in a solution's text, as a script.
@@ -410,28 +532,43 @@ fn lacks_of_interface(asks: &Asks) -> Vec<Lack> {
     let mut lacks = Vec::new();
     let mut lack = |what: &str, says: String| lacks.push(Lack { what: what.into(), says, fatal: false });
     let layout = asks.layout.as_deref().unwrap_or("terminal").to_ascii_lowercase();
-    if ["ide", "editor", "vscode"].iter().any(|kind| layout.contains(kind)) || asks.files > 0 {
-        lack("editor", "This scenario shows an editor beside the terminal, and there is none yet. Files can be edited in the terminal with nano or vi.".into());
+    if ["ide", "editor", "vscode"].iter().any(|kind| layout.contains(kind)) {
+        lack("editor", "This scenario shows an editor beside the terminal, and there is none yet. Files can be looked at from the text, and edited in the terminal with nano or vi.".into());
     }
-    if layout.contains("iframe") || asks.port.is_some() || asks.dashboards > 0 {
-        let port = asks.port.as_ref().map(|port| format!(" (port {port})")).unwrap_or_default();
+    if layout.contains("iframe") || asks.port.is_some() || !asks.dashboards.is_empty() {
         lack(
             "port",
             format!(
-                "This scenario shows a web page of the machine{port}, and a browser cannot reach it yet. In the terminal, curl can."
+                "This scenario shows {} of the machine, and a browser cannot reach it yet. In the terminal, curl can.",
+                pages_of_the_machine(asks)
             ),
         );
     }
     if layout == "terminal-terminal" {
         lack("host2", "This scenario uses a second machine, and there is one here.".into());
     }
-    if asks.message {
-        lack("uimessage", "This scenario has a greeting for the terminal, which is not shown.".into());
-    }
     if asks.kind.as_deref().is_some_and(|kind| kind.starts_with("challenge")) {
         lack("challenge", "This scenario checks by itself while you work. Here you press Check.".into());
     }
     lacks
+}
+
+/// Each dashboard by its name and port.
+fn pages_of_the_machine(asks: &Asks) -> String {
+    let named = |(name, port): (&str, Option<&str>)| match (
+        name,
+        port.filter(|port| port.bytes().all(|byte| byte.is_ascii_digit())),
+    ) {
+        ("", None) => "a page".to_owned(),
+        ("", Some(port)) => format!("a web page (port {port})"),
+        (name, None) => format!("“{name}”"),
+        (name, Some(port)) => format!("“{name}” (port {port})"),
+    };
+    let dashboards = asks.dashboards.iter().map(|it| (it.name.trim(), it.port.as_deref()));
+    let is_named = |port: &str| asks.dashboards.iter().any(|it| it.port.as_deref() == Some(port));
+    let port = asks.port.as_deref().filter(|port| !is_named(port)).map(|port| ("", Some(port)));
+    let all: Vec<String> = dashboards.chain(port).map(named).collect();
+    if all.is_empty() { "a web page".into() } else { all.join(", ") }
 }
 
 fn add_lack(lacks: &mut Vec<Lack>, lack: Lack) {

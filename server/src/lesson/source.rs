@@ -131,6 +131,11 @@ impl Folder {
         Ok(bytes)
     }
 
+    /// The names of everything read, relative to the repository.
+    pub fn files(&self) -> Vec<String> {
+        self.read.keys().cloned().collect()
+    }
+
     /// sha256 over the names and contents of everything read.
     pub fn digest(&self) -> String {
         let mut sum = Sha256::new();

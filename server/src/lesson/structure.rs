@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Report, SourceText, nearest};
 use super::json::{self, Node};
+use super::katacoda;
 use super::model::Diagnostic;
 use super::scenario::Spot;
 use super::source::{TEXT_BYTES_MAX, decode, read_bounded};
@@ -43,16 +44,10 @@ pub fn discover(lessons: &Path) -> Vec<Outline> {
     if is_scenario(lessons) {
         survey.single(lessons, &name);
     } else if is_repository(lessons) {
-        survey.group(&Group { root: lessons, dir: lessons, slug: course_slug(&name), called: None, depth: 0 });
+        survey.repository(lessons);
     } else {
         for dir in folders(lessons) {
-            survey.group(&Group {
-                root: &dir,
-                dir: &dir,
-                slug: course_slug(&folder_name(&dir)),
-                called: None,
-                depth: 0,
-            });
+            survey.repository(&dir);
         }
     }
     survey.outlines
@@ -65,6 +60,8 @@ struct Group<'a> {
     slug: String,
     /// What the folder above says about it.
     called: Option<Called>,
+    /// Its texts are in this language.
+    language: Option<String>,
     depth: usize,
 }
 
@@ -93,8 +90,24 @@ impl Survey {
         };
         outline.title.clone_from(&outline.slug);
         self.lessons = root.to_owned();
-        outline.spots.push(self.spot(&outline, root, dir, slug(name), Called::default()));
+        outline.spots.push(self.spot(&outline, root, dir, slug(name), Called::default(), None));
         self.outlines.push(outline);
+    }
+
+    /// A repository's courses, then the same in other languages.
+    fn repository(&mut self, root: &Path) {
+        let slug = course_slug(&folder_name(root));
+        let top = katacoda::scenario_root(root);
+        let called = top.as_ref().map(|_| Called { title: Some(folder_name(root)), description: None });
+        let dir = top.as_deref().unwrap_or(root);
+        self.group(&Group { root, dir, slug: slug.clone(), called, language: None, depth: 0 });
+        for (dir, language) in katacoda::language_folders(dir) {
+            let title = self.outlines.iter().find(|outline| outline.slug == slug).map(|outline| outline.title.clone());
+            let title = format!("{} · {}", title.unwrap_or_else(|| folder_name(root)), katacoda::name_of(&language));
+            let slug = format!("{slug}.{}", language.to_ascii_lowercase());
+            let called = Some(Called { title: Some(title), description: None });
+            self.group(&Group { root, dir: &dir, slug, called, language: Some(language), depth: 1 });
+        }
     }
 
     /// A folder's scenarios as a course, then the groups within it as courses of their own.
@@ -120,7 +133,17 @@ impl Survey {
         let mut used = HashSet::new();
         for entry in scenarios.into_iter().take(SCENARIOS_MAX) {
             let slug = unique(slug(&folder_name(&entry.dir)), &mut used);
-            outline.spots.push(self.spot(&outline, group.root, &entry.dir, slug, entry.called));
+            outline.spots.push(self.spot(
+                &outline,
+                group.root,
+                &entry.dir,
+                slug,
+                entry.called,
+                group.language.as_deref(),
+            ));
+        }
+        if group.depth == 0 {
+            report.extend(katacoda::ignored(&self.lessons, group.root));
         }
         outline.diagnostics = report.into_vec();
         // A folder without anything to say is no course: `assets`, `images`.
@@ -137,12 +160,21 @@ impl Survey {
                 dir: &entry.dir,
                 slug,
                 called: Some(entry.called),
+                language: group.language.clone(),
                 depth: group.depth + 1,
             });
         }
     }
 
-    fn spot(&self, outline: &Outline, root: &Path, dir: &Path, slug: String, called: Called) -> Spot {
+    fn spot(
+        &self,
+        outline: &Outline,
+        root: &Path,
+        dir: &Path,
+        slug: String,
+        called: Called,
+        language: Option<&str>,
+    ) -> Spot {
         Spot {
             lessons: self.lessons.clone(),
             root: root.to_owned(),
@@ -151,6 +183,7 @@ impl Survey {
             slug,
             title: called.title,
             description: called.description,
+            language: language.map(str::to_owned),
         }
     }
 }
@@ -296,8 +329,16 @@ fn is_scenario(dir: &Path) -> bool {
 
 /// One repository of scenarios, rather than a folder that holds several: its pictures may lie beside its courses.
 fn is_repository(dir: &Path) -> bool {
-    let marks =
-        ["structure.json", "homepage-pathway.json", "profile-pathway.json", ".git", ".github", "README.md", "LICENSE"];
+    let marks = [
+        "structure.json",
+        "katacoda.yaml",
+        "homepage-pathway.json",
+        "profile-pathway.json",
+        ".git",
+        ".github",
+        "README.md",
+        "LICENSE",
+    ];
     marks.iter().any(|name| dir.join(name).exists()) || folders(dir).iter().any(|dir| is_scenario(dir))
 }
 

@@ -25,7 +25,7 @@ fn describe(library: &Library) -> String {
 fn describe_item(out: &mut String, item: &Item) {
     match item {
         Item::Scenario(scenario) => describe_scenario(out, scenario),
-        Item::Broken { slug, title, diagnostics } => {
+        Item::Broken { slug, title, diagnostics, .. } => {
             writeln!(out, "broken {slug} “{title}”").unwrap();
             diagnostics
                 .iter()
@@ -52,11 +52,23 @@ fn describe_scenario(out: &mut String, scenario: &Scenario) {
         let source = asset.source.strip_prefix(&scenario.dir).unwrap();
         writeln!(out, "  asset {} to {} {:?}", source.display(), asset.target, asset.chmod).unwrap();
     }
+    if let Some(language) = &scenario.language {
+        writeln!(out, "  language {language}").unwrap();
+    }
+    for (number, greeting) in (1..).zip(&scenario.greetings) {
+        if let Some(greeting) = greeting {
+            writeln!(out, "  greeting {number} {greeting:?}").unwrap();
+        }
+    }
+    for terminal in &scenario.terminals {
+        writeln!(out, "  terminal {} “{}” {:?}", terminal.number, terminal.name, terminal.command).unwrap();
+    }
     scenario.pages.iter().for_each(|page| describe_page(out, page));
 }
 
 fn describe_page(out: &mut String, page: &Page) {
-    writeln!(out, "page {} “{}”", page.kind.slug(), page.title).unwrap();
+    let hidden = if page.hidden { " (hidden)" } else { "" };
+    writeln!(out, "page {} “{}”{hidden}", page.kind.slug(), page.title).unwrap();
     for (name, script) in [("foreground", &page.foreground), ("background", &page.background)] {
         if let Some(script) = script {
             writeln!(out, "  {name} {} {:?}", script.path, String::from_utf8_lossy(&script.bytes)).unwrap();
@@ -71,6 +83,12 @@ fn describe_page(out: &mut String, page: &Page) {
     }
     for (number, action) in page.actions.iter().enumerate() {
         writeln!(out, "  action {number} {:?} {:?}", action.verb, action.text).unwrap();
+        if let Some(target) = &action.target {
+            writeln!(out, "    in {} {:?}", target.path, target.marker).unwrap();
+        }
+    }
+    for quiz in &page.quizzes {
+        writeln!(out, "  question {} {}: {:?}", quiz.key, quiz.question, quiz.answers).unwrap();
     }
     writeln!(out, "{}", page.html.trim_end()).unwrap();
     if let Some(hint) = &page.hint {
@@ -172,4 +190,25 @@ fn a_title_is_not_said_twice() {
     };
     assert_eq!(scenario.pages[0].html, "<p>Text.</p>\n");
     assert!(scenario.pages[1].html.starts_with("<h2 id=\"lesson-a--b\">A &amp; B</h2>"));
+}
+
+#[test]
+fn a_scenario_that_breaks_is_played_as_it_was_and_its_author_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("one");
+    fs::create_dir(&dir).unwrap();
+    let write = |text: &str| fs::write(dir.join("index.json"), text).unwrap();
+    write("{\"title\": \"Good\"}");
+    let good = load_library(home.path());
+    let since = good.read_at.unwrap() - std::time::Duration::from_secs(60);
+    assert!(super::has_changed(&dir, since) && !super::has_changed(&dir, since + std::time::Duration::from_secs(3600)));
+    write("{\"title\": ");
+    let kept = load_library(home.path()).keeping_the_good_of(&good);
+    let course = kept.courses[0].slug.clone();
+    assert_eq!(kept.item(&course, "one").unwrap().title(), "Good");
+    assert!(kept.fault(&course, "one").unwrap().diagnostics[0].message.contains("ends where a value should be"));
+    write("{\"title\": \"Better\"}");
+    let mended = load_library(home.path()).keeping_the_good_of(&kept);
+    assert_eq!(mended.item(&course, "one").unwrap().title(), "Better");
+    assert!(mended.faults.is_empty());
 }

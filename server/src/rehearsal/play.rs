@@ -6,6 +6,7 @@ use super::typist::{Pressed, Typist};
 use super::{Stage, Stopped, Verdict, Way, judge};
 use crate::lesson::model::{Page, PageKind, Scenario, Verify};
 use crate::sandbox::Sandbox;
+use crate::session::script::Typed;
 use crate::session::view::{Check, Outcome, ScriptState};
 use crate::session::{PREPARING_MAX, check, place, script};
 use crate::stop::Signals;
@@ -108,7 +109,7 @@ impl Play<'_, '_> {
         let once = script::Once { session: self.session, generation: 1 };
         if let Some(script) = &page.foreground {
             let typing = match script::typed(script) {
-                Ok(Some(text)) => script::foreground(self.sandbox, once, page.kind, text)
+                Ok(Some(text)) => script::type_into(self.sandbox, once, Typed::foreground(page.kind, text, None))
                     .await
                     .map_err(|error| format!("{} could not be typed: {error}", script.path)),
                 Ok(None) => Ok(()),

@@ -15,6 +15,7 @@ use crate::lesson::actions::keys;
 use crate::lesson::model::{Action, ActionVerb, Page, Terminal};
 use crate::sandbox::{FrameReader, FrameWriter, Sandbox, ShimError};
 use crate::session::check::plain;
+use crate::session::files;
 
 /// A command that has said nothing for so long is taken for one that stays, as a server does. Lessons wait with
 /// `sleep 1` at most, in their own words or in what they run.
@@ -76,7 +77,7 @@ impl Typist {
         Ok(typist)
     }
 
-    /// Presses every run action of a page's text in order, each when the one before has had its time.
+    /// Presses every run action of a page's text, and every one that writes a file, in order, each when the one before has had its time.
     pub async fn press_all(&mut self, page: &Page) -> Vec<Pressed> {
         let mut pressed = Vec::new();
         for action in &page.actions[..page.text_actions] {
@@ -87,6 +88,10 @@ impl Typist {
                 };
                 let flags = RunFlags { interrupt, no_newline: no_newline || ctrl_seq };
                 pressed.push(self.press(number, flags, action, ctrl_seq).await);
+            } else if let (ActionVerb::Write(how), Some(target)) = (action.verb, &action.target)
+                && let Err(error) = files::write(&self.sandbox, target, how, &action.text).await
+            {
+                pressed.push(Pressed { text: format!("{}: {error}", target.path), terminal: self.front, state: None });
             }
         }
         pressed
@@ -154,7 +159,7 @@ impl Typist {
 
 impl Desk {
     async fn open(sandbox: &Sandbox, number: u16) -> Result<Self, ShimError> {
-        let mut link = sandbox.terminal(number).await?;
+        let mut link = sandbox.terminal(number, None).await?;
         let (cols, rows) = SIZE;
         let attach = FromViewer::Attach { viewer: Uuid::new_v4().as_u128(), have: 0, cols, rows, restart: false };
         link.writer.write(&attach.encode()[..]).await?;

@@ -121,9 +121,11 @@ pub fn in_home<const N: usize>(args: [&str; N], group: Group) -> Exec {
 }
 
 impl Sandbox {
-    /// Opens terminal `number`, which is made if it is not there. The first frame must be an attach.
-    pub async fn terminal(&self, number: u16) -> Result<TerminalLink, ShimError> {
-        let (reader, writer) = self.open(Purpose::Terminal { number, command: Vec::new() }).await?;
+    /// Opens terminal `number`, which is made if it is not there, with `greeting` above its first prompt. The first
+    /// frame must be an attach.
+    pub async fn terminal(&self, number: u16, greeting: Option<&str>) -> Result<TerminalLink, ShimError> {
+        let command = greeting.map(shell_with).unwrap_or_default();
+        let (reader, writer) = self.open(Purpose::Terminal { number, command }).await?;
         Ok(TerminalLink { reader, writer })
     }
 
@@ -187,6 +189,11 @@ impl Sandbox {
         };
         timeout(CONNECT_PATIENCE, opening).await.map_err(|_| ShimError::Slow)?
     }
+}
+
+/// A shell that says something first.
+fn shell_with(greeting: &str) -> Vec<String> {
+    ["bash", "-c", "printf '%s' \"$1\"; exec bash", "bash", greeting].map(String::from).to_vec()
 }
 
 impl ExecRun {

@@ -6,6 +6,7 @@
 pub mod view;
 
 pub mod check;
+pub mod files;
 pub mod place;
 pub mod script;
 mod clock;

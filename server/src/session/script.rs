@@ -140,10 +140,35 @@ pub struct Once {
     pub generation: u32,
 }
 
-/// Types a page's foreground script into terminal 1, and returns once the keys are pressed.
-pub async fn foreground(sandbox: &Sandbox, once: Once, page: PageKind, text: String) -> Result<(), ShimError> {
-    let run = once.id(&format!("{}:foreground", page.slug()));
-    let mut link = sandbox.terminal(1).await?;
+/// What is typed for a learner by the lesson itself.
+#[derive(Debug)]
+pub struct Typed {
+    pub terminal: u16,
+    /// Different for everything that the lesson types into one machine: it is typed once there.
+    pub what: String,
+    pub text: String,
+    /// What the terminal says first, if it is made for this.
+    pub greeting: Option<String>,
+}
+
+impl Typed {
+    /// A page's foreground script, into terminal 1.
+    pub fn foreground(page: PageKind, text: String, greeting: Option<&str>) -> Self {
+        let what = format!("{}:foreground", page.slug());
+        Self { terminal: 1, what, text, greeting: greeting.map(str::to_owned) }
+    }
+
+    /// The command of a terminal that the scenario wants open.
+    pub fn command(terminal: u16, text: String, greeting: Option<&str>) -> Self {
+        Self { terminal, what: format!("terminal {terminal}"), text, greeting: greeting.map(str::to_owned) }
+    }
+}
+
+/// Types it, and returns once the keys are pressed.
+pub async fn type_into(sandbox: &Sandbox, once: Once, typed: Typed) -> Result<(), ShimError> {
+    let Typed { terminal, what, text, greeting } = typed;
+    let run = once.id(&what);
+    let mut link = sandbox.terminal(terminal, greeting.as_deref()).await?;
     let attach = FromViewer::Attach {
         viewer: once.id("lesson"),
         // Without a size a viewer only types: it has no screen, and is not waited for.

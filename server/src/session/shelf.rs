@@ -1,8 +1,14 @@
 //! The lessons as they are now: one snapshot, replaced whole.
 
+use std::path::Path;
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use crate::lesson::model::{Item, Library, Scenario};
+use crate::lesson::{has_changed, load_library};
+
+/// However often an author's page asks, the lessons are read no more often than that.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A handle; clones share the snapshot.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +28,22 @@ impl Shelf {
         self.library.read().expect("replacing a pointer cannot panic").clone()
     }
 
-    /// Sessions that run keep the scenario they began with.
+    /// Sessions that run keep the scenario they began with; who comes to one that is broken now gets its last good
+    /// version.
     pub fn replace(&self, library: Library) {
+        let library = library.keeping_the_good_of(&self.library());
         *self.library.write().expect("replacing a pointer cannot panic") = Arc::new(library);
+    }
+
+    /// Reads the lessons in `root` again if something in `dir` was changed since they were read, and not too soon after
+    /// the last time. It blocks.
+    pub fn look_again(&self, root: &Path, dir: &Path) {
+        let library = self.library();
+        let Some(read_at) = library.read_at else { return };
+        let is_soon = read_at.elapsed().is_ok_and(|age| age < LOOK_EVERY);
+        if !is_soon && has_changed(dir, read_at) {
+            self.replace(load_library(root));
+        }
     }
 
     /// A scenario that can be played.

@@ -585,3 +585,25 @@ async fn a_store_from_a_newer_version_is_left_alone() {
     let error = Store::open(fixture.dir.path()).await.expect_err("refused");
     assert!(matches!(error, StoreError::Newer { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn the_last_answer_to_a_question_is_found_by_its_learner_in_any_session_and_goes_with_it() {
+    let fixture = fixture().await;
+    let store = &fixture.store;
+    let learner = fixture.learner().await;
+    let row = fixture.new_session(learner, "first").await;
+    let answer =
+        |given: &str, is_right| Answer { page: "1".into(), question: "k".into(), given: given.into(), is_right };
+    store.answer(row.id, &answer("0", false), UnixMs(2)).await.expect("kept");
+    store.answer(row.id, &answer("1", true), UnixMs(3)).await.expect("kept");
+    fixture.end(row.id, 4).await;
+    let again = fixture.new_session(learner, "first").await;
+    let found = async |page| store.answers(learner, &row.course, "first", page).await.expect("an answer");
+    assert_eq!(found("1").await, [answer("1", true)]);
+    assert!(found("2").await.is_empty());
+    let strange = store.answers(LearnerId::random(), &row.course, "first", "1").await.expect("an answer");
+    assert!(strange.is_empty());
+    fixture.end(again.id, 5).await;
+    let swept = store.sweep(Keep { learners_ms: DAY, sessions_ms: DAY }, UnixMs(100 * DAY)).await.expect("swept");
+    assert_eq!(swept.learners, 1);
+}

@@ -10,6 +10,7 @@ mod records;
 mod sessions;
 mod line;
 mod learners;
+mod answers;
 mod codes;
 mod sweep;
 mod sandboxes;
@@ -27,8 +28,8 @@ pub use error::StoreError;
 pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
 pub use line::{Clock, Pace, Room};
 pub use records::{
-    CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed, SandboxRow,
-    SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
+    Answer, CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed,
+    SandboxRow, SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
 pub use sweep::{Keep, Swept};
 

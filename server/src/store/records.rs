@@ -225,6 +225,15 @@ pub struct Passed {
     pub step: PassedStep,
 }
 
+/// What a learner answered to a question of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub page: String,
+    pub question: String,
+    pub given: String,
+    pub is_right: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SandboxRow {
     pub id: SandboxId,

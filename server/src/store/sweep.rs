@@ -117,6 +117,7 @@ async fn delete_learners(connection: &mut SqliteConnection, keep: Keep, now: Uni
 pub(super) async fn delete_session(connection: &mut SqliteConnection, id: String) -> sqlx::Result<()> {
     for statement in [
         "DELETE FROM progress WHERE session = $1",
+        "DELETE FROM answer WHERE session = $1",
         "DELETE FROM entered WHERE session = $1",
         "DELETE FROM sandbox WHERE session = $1",
         "DELETE FROM session WHERE id = $1",

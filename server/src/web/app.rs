@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ pub struct Parts {
 
 struct Inner {
     base: BasePath,
+    lessons: PathBuf,
     names: Names,
     proxies: Vec<Network>,
     starts: Buckets,
@@ -88,6 +90,7 @@ impl App {
         let (ours, ended) = mpsc::channel(1);
         let inner = Inner {
             base: config.base_path.clone(),
+            lessons: config.lessons_dir.clone(),
             names: Names::new(machine, &config.hosts),
             proxies: config.trusted_proxies.clone(),
             starts: Buckets::new(config.sessions.starts_burst, config.sessions.starts_per_minute),
@@ -115,6 +118,11 @@ impl App {
 
     pub fn sandboxes(&self) -> &Sandboxes {
         &self.inner.parts.sandboxes
+    }
+
+    /// The folder of the lessons.
+    pub fn lessons(&self) -> &Path {
+        &self.inner.lessons
     }
 
     pub fn shelf(&self) -> &Shelf {

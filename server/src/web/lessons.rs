@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -14,16 +14,18 @@ use super::look::Choice;
 use super::messages::SessionBody;
 use super::pages::{
     self, AfterView, AsideView, BackView, BrokenView, CatalogueView, CourseView, DiagnosticView, FlagsView, LackView,
-    LessonRow, LessonState, LevelView, PageLink, PageView, ResumeView, StepView, WorkspaceView,
+    LessonRow, LessonState, LevelView, PageLink, PageView, Plays, ResumeView, StepView, WorkspaceView,
 };
 use super::progress::{Progress, page_name, scenarios};
+use super::questions::{self, Answered};
 use super::visit::{Nonce, Visit};
 use super::{assets, hex};
 use crate::learner::handle;
 use crate::lesson::image::{self, PICTURE_POLICY};
-use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
+use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Quiz, Scenario};
 use crate::lesson::needs;
 use crate::lesson::progress::passed_steps;
+use crate::lesson::quiz::{self, Given};
 use crate::session::Found;
 use crate::session::view::{SessionView, Stage};
 use crate::store::{LearnerId, SessionRow, SessionState, UnixMs};
@@ -105,18 +107,50 @@ pub async fn first_page(
                 Some(learner) => app.store().latest_session(learner, &course, &slug).await?.map(|row| row.page),
                 None => None,
             };
-            let page = last.filter(|last| scenario.pages.iter().any(|page| page.kind.slug() == *last));
-            let page = page.unwrap_or_else(|| scenario.pages[0].kind.slug());
+            let page = last.filter(|last| shown(&scenario.pages).any(|page| page.kind.slug() == *last));
+            let page = page.unwrap_or_else(|| scenario.first_page().kind.slug());
             Ok(Redirect::to(&format!("{}{course}/{slug}/{page}", app.base().as_str())).into_response())
         }
-        Some((course, Item::Broken { title, diagnostics, .. })) => {
-            let frame = app.frame(&nonce, &cookie::line(&headers));
-            let diagnostics = diagnostics.iter().map(diagnostic).collect();
-            let (course_title, title) = (course.title.clone(), title.clone());
-            Ok(pages::page(StatusCode::OK, &BrokenView { frame, course_title, title, command: None, diagnostics }))
-        }
+        Some((_, Item::Broken { .. })) => faults(State(app), Extension(nonce), Path((course, slug)), headers).await,
         None => Err(WebError::not_found()),
     }
+}
+
+/// What is wrong with a scenario, for its author: of a broken one in its own place, of any at `/COURSE/SCENARIO/faults`.
+/// The page asks again and again, and so follows the files.
+pub async fn faults(
+    State(app): State<App>,
+    Extension(nonce): Extension<Nonce>,
+    Path((course, slug)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let dir = app.shelf().library().item(&course, &slug).ok_or_else(WebError::not_found)?.dir().to_owned();
+    let (shelf, lessons) = (app.shelf().clone(), app.lessons().to_owned());
+    tokio::task::spawn_blocking(move || shelf.look_again(&lessons, &dir))
+        .await
+        .map_err(|error| WebError::internal(&error))?;
+    let library = app.shelf().library();
+    let (in_course, item) = find(&library, &course, &slug).ok_or_else(WebError::not_found)?;
+    let fault = library.fault(&course, &slug);
+    let diagnostics = match (fault, item) {
+        (Some(fault), _) => &fault.diagnostics,
+        (None, Item::Broken { diagnostics, .. }) => diagnostics,
+        (None, Item::Scenario(scenario)) => &scenario.diagnostics,
+    };
+    let view = BrokenView {
+        frame: app.frame(&nonce, &cookie::line(&headers)),
+        course_title: in_course.title.clone(),
+        title: item.title().to_owned(),
+        command: Some("quayside lesson lint DIR".into()),
+        plays: match (fault, item) {
+            (Some(_), _) => Plays::AsItWas,
+            (None, Item::Broken { .. }) => Plays::Not,
+            (None, Item::Scenario(_)) => Plays::AsItIs,
+        },
+        href: format!("{course}/{slug}"),
+        diagnostics: diagnostics.iter().map(diagnostic).collect(),
+    };
+    Ok(pages::page(StatusCode::OK, &view))
 }
 
 /// A page of a lesson, beside the terminal. Starts nothing.
@@ -125,6 +159,7 @@ pub async fn workspace(
     Extension(visit): Extension<Visit>,
     Extension(nonce): Extension<Nonce>,
     Path((course, slug, page)): Path<(String, String, String)>,
+    Query(answered): Query<Answered>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let library = app.shelf().library();
@@ -143,7 +178,15 @@ pub async fn workspace(
         return Ok(Redirect::to(&format!("{}{}/{slug}", app.base().as_str(), course.slug)).into_response());
     };
     let kind = PageKind::from_slug(&page).ok_or_else(WebError::not_found)?;
-    let at = scenario.pages.iter().position(|page| page.kind == kind).ok_or_else(WebError::not_found)?;
+    let pages: Vec<&Page> = shown(&scenario.pages).collect();
+    let at = pages.iter().position(|page| page.kind == kind).ok_or_else(WebError::not_found)?;
+    let kept = match learner {
+        Some(learner) if !pages[at].quizzes.is_empty() => {
+            app.store().answers(learner, &course.slug, &slug, &page).await?
+        }
+        _ => Vec::new(),
+    };
+    let given = |quiz: &Quiz| questions::given(quiz, &answered, &kept);
     let session = found.as_ref().map(Found::view);
     let passed = passed(&app, learner, session.as_deref(), &scenario).await?;
     let flags = match (learner, kind, &scenario.namespace) {
@@ -160,15 +203,38 @@ pub async fn workspace(
         title: scenario.title.clone(),
         namespace: scenario.namespace.clone(),
         steps: steps(&scenario, &passed),
-        page: page_view(&scenario.pages[at], &passed, &told),
-        back: at.checked_sub(1).and_then(|at| scenario.pages.get(at)).map(link),
-        next: scenario.pages.get(at + 1).map(link),
+        language: scenario.language.clone(),
+        terminals: scenario.terminals.iter().map(|terminal| (terminal.number, terminal.name.clone())).collect(),
+        page: page_view(pages[at], &passed, &told, &given),
+        back: at.checked_sub(1).and_then(|at| pages.get(at)).map(|page| link(page)),
+        next: pages.get(at + 1).map(|page| link(page)),
         lacks: told,
         session: session.as_deref().map(session_value),
         after: after(course, &slug),
         flags,
     };
     Ok(pages::page(StatusCode::OK, &view))
+}
+
+/// The pages that a learner is shown.
+fn shown(pages: &[Page]) -> impl Iterator<Item = &Page> {
+    pages.iter().filter(|page| !page.hidden)
+}
+
+/// The scenario as this learner has it: who is in the middle of a lesson keeps the version that they began with.
+pub async fn scenario_for(
+    app: &App,
+    learner: Option<LearnerId>,
+    course: &str,
+    slug: &str,
+) -> Result<Option<Arc<Scenario>>, WebError> {
+    if let Some(learner) = learner
+        && let Some(Found::Live(handle)) = app.roster().latest(learner, course, slug).await?
+        && let Some(scenario) = handle.scenario()
+    {
+        return Ok(Some(scenario.clone()));
+    }
+    Ok(app.shelf().scenario(course, slug))
 }
 
 fn is_worth_showing(found: &Found) -> bool {
@@ -226,14 +292,18 @@ fn steps(scenario: &Scenario, passed: &[u32]) -> Vec<StepView> {
         .collect()
 }
 
-fn page_view(page: &Page, passed: &[u32], told: &[LackView]) -> PageView {
+fn page_view(page: &Page, passed: &[u32], told: &[LackView], given: &dyn Fn(&Quiz) -> Option<Given>) -> PageView {
     let passed = matches!(page.kind, PageKind::Step(number) if passed.contains(&number));
+    let slug = page.kind.slug();
+    let filled = |html: &str| quiz::fill(html, &page.quizzes, &slug, given);
+    let (questions, right) = questions::count(page, given);
     PageView {
         slug: page.kind.slug(),
         title: page.title.clone(),
-        html: page.html.clone(),
-        hint: page.hint.clone(),
-        solution: page.solution.as_ref().map(|solution| solution.html.clone()),
+        html: filled(&page.html),
+        hint: page.hint.as_deref().map(filled),
+        solution: page.solution.as_ref().map(|solution| filled(&solution.html)),
+        open_questions: questions - right,
         has_check: page.verify.is_some() && matches!(page.kind, PageKind::Step(_)),
         passed,
         lacks: lacks_without_place(page, told),

@@ -305,6 +305,10 @@ pub struct WorkspaceView {
     pub title: String,
     pub namespace: Option<String>,
     pub steps: Vec<StepView>,
+    /// The language of its texts, where the scenario names one.
+    pub language: Option<String>,
+    /// Numbers and names of terminals that have one.
+    pub terminals: Vec<(u16, String)>,
     pub page: PageView,
     /// The page before and the page after this one.
     pub back: Option<PageLink>,
@@ -376,6 +380,8 @@ impl WorkspaceView {
             check: bool,
             passed: bool,
             playable: bool,
+            questions: usize,
+            terminals: &'a [(u16, String)],
             session: &'a Option<serde_json::Value>,
         }
         let boot = Boot {
@@ -386,6 +392,8 @@ impl WorkspaceView {
             check: self.page.has_check,
             passed: self.page.passed,
             playable: self.playable(),
+            questions: self.page.open_questions,
+            terminals: &self.terminals,
             session: &self.session,
         };
         serde_json::to_string(&boot).expect("strings and a JSON value serialise").replace('<', "\\u003c")
@@ -414,6 +422,8 @@ pub struct PageView {
     pub solution: Option<String>,
     pub has_check: bool,
     pub passed: bool,
+    /// Questions that are not answered right yet.
+    pub open_questions: usize,
     /// What this page asks for and does not get, where no place in its text says so.
     pub lacks: Vec<String>,
 }
@@ -452,7 +462,19 @@ pub struct BrokenView {
     pub title: String,
     /// The command that says the same in a terminal.
     pub command: Option<String>,
+    pub plays: Plays,
+    /// `COURSE/SCENARIO`, below the base path.
+    pub href: String,
     pub diagnostics: Vec<DiagnosticView>,
+}
+
+/// What learners have of a scenario with something wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plays {
+    Not,
+    /// Its last good version.
+    AsItWas,
+    AsItIs,
 }
 
 impl BrokenView {
@@ -568,6 +590,8 @@ mod tests {
             title: "Who is process number one?".into(),
             namespace: Some("pid".into()),
             steps: vec![step(1), step(2)],
+            language: None,
+            terminals: Vec::new(),
             page: PageView {
                 slug: slug.into(),
                 title: "Try <it>".into(),
@@ -576,6 +600,7 @@ mod tests {
                 solution: None,
                 has_check: slug != "finish",
                 passed: false,
+                open_questions: 0,
                 lacks: Vec::new(),
             },
             back: Some(PageLink { slug: "1".into(), title: "Step 1".into() }),
@@ -702,6 +727,8 @@ mod tests {
             course_title: "Eight namespaces".into(),
             title: "pid".into(),
             command: None,
+            plays: Plays::Not,
+            href: "c/pid".into(),
             diagnostics: vec![diagnostic(12), warning.clone(), warning],
         };
         let html = view.render().unwrap();

@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::app::App;
-use super::{api, guard, health, learners, lessons, sockets};
+use super::{api, files, guard, health, learners, lessons, questions, sockets};
 
 /// The longest that an answer may take: a check and the seconds around it. WebSockets are answered at once.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -34,6 +34,8 @@ pub fn router(app: &App) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/api/sessions/{id}", get(api::session))
         .route("/api/sessions/{id}/pages/{page}/enter", post(api::enter))
+        .route("/api/sessions/{id}/pages/{page}/actions/{number}/file", get(files::show))
+        .route("/api/sessions/{id}/pages/{page}/actions/{number}/write", post(files::write))
         .route("/api/sessions/{id}/steps/{step}/check", post(api::check))
         .route("/api/sessions/{id}/steps/{step}/check/stop", post(api::stop_check))
         .route("/api/sessions/{id}/extend", post(api::extend))
@@ -45,6 +47,8 @@ pub fn router(app: &App) -> Router {
         .route("/{course}/{scenario}", get(lessons::first_page))
         .route("/{course}/{scenario}/start", post(api::start))
         .route("/{course}/{scenario}/{page}", get(lessons::workspace))
+        .route("/{course}/{scenario}/faults", get(lessons::faults))
+        .route("/{course}/{scenario}/{page}/questions/{key}", post(questions::answer))
         .route("/{course}/{scenario}/file/{*path}", get(lessons::picture));
     let base = app.base().prefix();
     let based = match base {

@@ -79,7 +79,8 @@ async fn open(found: &Found, number: u16) -> Result<(crate::sandbox::TerminalLin
         None if handle.view().is_over() => return Err(Goodbye::over()),
         None => return Err(Goodbye::later("the machine is still being started")),
     };
-    match sandbox.terminal(number).await {
+    let greeting = handle.scenario().and_then(|scenario| scenario.greeting(number));
+    match sandbox.terminal(number, greeting).await {
         Ok(link) => {
             handle.opened(number).await;
             Ok((link, place))

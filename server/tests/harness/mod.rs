@@ -117,7 +117,7 @@ fn write_lessons(root: &Path) {
     };
     write(
         "harbour/structure.json",
-        r#"{ "title": "Harbour", "items": [{"path": "first"}, {"path": "second"}, {"path": "broken"}, {"path": "cluster"}] }"#,
+        r#"{ "title": "Harbour", "items": [{"path": "first"}, {"path": "second"}, {"path": "broken"}, {"path": "cluster"}, {"path": "asking"}] }"#,
     );
     write(
         "harbour/first/index.json",
@@ -162,4 +162,19 @@ fn write_lessons(root: &Path) {
         r#"{ "title": "Needs a cluster", "details": { "steps": [{ "text": "one.md" }] }, "backend": { "imageid": "kubernetes-kubeadm-1node" } }"#,
     );
     write("harbour/cluster/one.md", "Nothing.\n");
+    write(
+        "harbour/asking/index.json",
+        r#"{ "title": "Asking", "details": { "steps": [{ "text": "one.md" }, { "text": "two.md" }] },
+             "environment": { "uimessage1": "\u001b[32mGood morning\u001b[0m\u001b]0;no\u0007", "terminals": [{ "name": "Watch", "command": "echo watch-$((1+1))" }] },
+             "backend": { "imageid": "ubuntu" } }"#,
+    );
+    write(
+        "harbour/asking/one.md",
+        ">>Q1: Which?<<\n(*) this <!-- why: Because of `it`. -->\n( ) that <!-- why: Never that. -->\n",
+    );
+    write(
+        "harbour/asking/two.md",
+        "`notes.txt`{{open}}\n\n<pre class=\"file\" data-filename=\"notes.txt\" data-target=\"append\">\na line\n</pre>\n\n\
+         <pre class=\"file\" data-filename=\"notes.txt\" data-target=\"insert\" data-marker=\"MARK\">\nhere\n</pre>\n",
+    );
 }

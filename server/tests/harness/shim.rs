@@ -70,7 +70,7 @@ impl FakeShim {
 fn serve(mut connection: UnixStream, inner: &Arc<Inner>) {
     let Ok(Some(frame)) = read_frame(&mut connection) else { return };
     match Open::decode(&frame).expect("an open").purpose {
-        Purpose::Terminal { number, .. } => terminal(connection, inner, number),
+        Purpose::Terminal { number, command } => terminal(connection, inner, number, &command),
         Purpose::Exec(exec) => execute(connection, inner, exec),
         Purpose::Files => files(connection, inner),
         Purpose::State => {
@@ -107,10 +107,13 @@ struct Keys {
 }
 
 impl Pty {
-    fn start(home: &Path) -> Arc<Self> {
+    fn start(home: &Path, instead: &[String]) -> Arc<Self> {
         let pair = native_pty_system().openpty(PtySize::default()).expect("a pty");
         let mut command = CommandBuilder::new("bash");
-        command.args(["--norc", "--noprofile"]);
+        match instead {
+            [] => command.args(["--norc", "--noprofile"]),
+            [_, args @ ..] => command.args(args),
+        }
         command.cwd(home);
         command.env("PS1", "$ ");
         command.env("HOME", home);
@@ -148,10 +151,10 @@ impl Pty {
     }
 }
 
-fn terminal(mut connection: UnixStream, inner: &Arc<Inner>, number: u16) {
+fn terminal(mut connection: UnixStream, inner: &Arc<Inner>, number: u16, command: &[String]) {
     let pty = {
         let mut terminals = inner.terminals.lock().expect("not poisoned");
-        terminals.entry(number).or_insert_with(|| Pty::start(&inner.root.join("root"))).clone()
+        terminals.entry(number).or_insert_with(|| Pty::start(&inner.root.join("root"), command)).clone()
     };
     let Ok(Some(frame)) = read_frame(&mut connection) else { return };
     let FromViewer::Attach { viewer, have, cols, rows, .. } = FromViewer::decode(&frame).expect("checked by the web")
@@ -295,7 +298,10 @@ fn run(inner: &Inner, exec: &Exec, script: &[u8], watched: Option<&UnixStream>) 
         .args(&args[1..])
         .current_dir(inside(&exec.cwd))
         .env("HOME", inner.root.join("root"))
-        .stdin(Stdio::null())
+        .stdin(match exec.script_is_stdin {
+            true => std::fs::File::open(&file).map(Stdio::from).expect("the script"),
+            false => Stdio::null(),
+        })
         .stdout(to(&exec.stdout_path))
         .stderr(to(&exec.stderr_path))
         .spawn()

@@ -59,7 +59,8 @@ static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let tags: HashSet<&str> = text.into_iter().chain(inline).chain(lists_and_tables).collect();
     let attributes = HashMap::from([
         ("a", HashSet::from(["href"])),
-        ("img", HashSet::from(["src", "alt", "width", "height", "align"])),
+        // A style is let in for its width alone: see `attribute_filter` below.
+        ("img", HashSet::from(["src", "alt", "width", "height", "align", "style"])),
         ("details", HashSet::from(["open"])),
         ("ol", HashSet::from(["start"])),
         ("td", HashSet::from(["colspan", "rowspan", "align"])),
@@ -98,9 +99,48 @@ static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .url_relative(ammonia::UrlRelative::PassThrough)
         .set_tag_attribute_value("a", "target", "_blank")
         .link_rel(Some("noopener noreferrer"))
-        .id_prefix(Some(ID_PREFIX));
+        .id_prefix(Some(ID_PREFIX))
+        .attribute_filter(|element, attribute, value| match (element, attribute) {
+            ("img", "style") => width_in(value).map(Into::into),
+            _ => Some(value.into()),
+        });
     builder
 });
+
+/// The width that an author's style gives a picture, as the attribute has it: `300` or `50%`.
+fn width_in(style: &str) -> Option<String> {
+    let width =
+        style.split(';').find_map(|rule| rule.trim().strip_prefix("width")?.trim_start().strip_prefix(':'))?.trim();
+    let (digits, unit) = width.split_at(width.find(|letter: char| !letter.is_ascii_digit())?);
+    match (digits.len(), unit) {
+        (1..=4, "px") => Some(digits.into()),
+        (1..=3, "%") => Some(format!("{digits}%")),
+        _ => None,
+    }
+}
+
+/// What one line of text may have: a question, an answer. Nothing that can be clicked, as all of it can be.
+static ALLOWED_IN_A_LINE: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
+    let mut builder = ammonia::Builder::empty();
+    builder
+        .tags(HashSet::from([
+            "b", "strong", "i", "em", "u", "s", "del", "sub", "sup", "kbd", "code", "var", "mark", "small",
+        ]))
+        .clean_content_tags(HashSet::from([
+            "script", "style", "iframe", "object", "noscript", "template", "svg", "math", "title",
+        ]));
+    builder
+});
+
+/// One line of Markdown as safe HTML.
+pub fn line(markdown: &str) -> String {
+    let mut html = String::with_capacity(markdown.len() * 2);
+    let options = pulldown_cmark::Options::ENABLE_STRIKETHROUGH;
+    // A paragraph's worth: what begins a list or a heading at the start of a line is a letter here.
+    let parser = pulldown_cmark::Parser::new_ext(markdown.trim_start_matches(['#', '>', '-', '+', ' ', '\t']), options);
+    pulldown_cmark::html::push_html(&mut html, parser);
+    ALLOWED_IN_A_LINE.clean(&html).to_string().trim().to_owned()
+}
 
 /// How Killercoda writes the address of a port.
 const PORT_START: &str = "{{TRAFFIC_";
@@ -224,6 +264,12 @@ impl<S: Surroundings> Fitting<'_, S> {
             "a" => self.link(tag),
             "img" => self.image(tag),
             "code" | "pre" => self.code(tag),
+            // A wide table scrolls by itself, and stays a table to who hears it.
+            "table" if tag.starts_with("</") => self.out.push_str("</table></div>"),
+            "table" => {
+                self.out.push_str("<div class=\"scroll\">");
+                self.out.push_str(tag);
+            }
             _ if heading_level(tag).is_some() => self.heading(tag),
             _ => self.out.push_str(tag),
         }
@@ -254,6 +300,8 @@ impl<S: Surroundings> Fitting<'_, S> {
     }
 
     fn image(&mut self, tag: &str) {
+        let sized = with_width(tag);
+        let tag = sized.as_str();
         let source = attribute(tag, "src").unwrap_or_default();
         match self.surroundings.image(&source) {
             Ok(address) if is_remote(&address) => self.remote_picture(tag, &address),
@@ -353,6 +401,16 @@ impl<S: Surroundings> Fitting<'_, S> {
         self.out
             .push_str(&format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">{address}</a>"));
         Some(length)
+    }
+}
+
+/// A picture's tag with the width that its style gave it.
+fn with_width(tag: &str) -> String {
+    let Some(span) = attribute_span(tag, "style") else { return tag.to_owned() };
+    let without = format!("{}{}", &tag[..span.start - " style=\"".len()], &tag[span.end + 1..]);
+    match attribute(tag, "width") {
+        Some(_) => without,
+        None => without.replacen("<img", &format!("<img width=\"{}\"", &tag[span]), 1),
     }
 }
 

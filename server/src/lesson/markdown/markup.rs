@@ -2,9 +2,7 @@
 //!
 //! The text to type or copy is the `<code>`'s text content, byte for byte.
 
-use std::ops::RangeInclusive;
-
-use crate::lesson::model::{ActionVerb, Lack, Terminal};
+use crate::lesson::model::{ActionVerb, Lack, Terminal, WriteHow};
 
 /// Text for an element or a double-quoted attribute.
 pub fn escape(text: &str) -> String {
@@ -41,12 +39,41 @@ pub fn block(number: usize, verb: ActionVerb, code: &str) -> String {
              <button type=\"button\" class=\"btn btn--small go\">Run</button></div></div>",
             where_and_how(terminal, interrupt)
         ),
-        ActionVerb::Copy => format!(
+        ActionVerb::Copy | ActionVerb::Open | ActionVerb::Write(_) => format!(
             "<div class=\"act\" {attributes}><span class=\"act__state\" aria-hidden=\"true\"></span><pre><code>{code}</code></pre>\
              <div class=\"act__do\"><span class=\"act__say\" role=\"status\"></span>\
              <button type=\"button\" class=\"btn btn--small act__copy\">Copy</button></div></div>"
         ),
     }
+}
+
+/// A block that names a file to show.
+pub fn open_block(number: usize, name: &str) -> String {
+    let attributes = attributes(number, ActionVerb::Open);
+    format!(
+        "<div class=\"act\" {attributes}><span class=\"act__state\" aria-hidden=\"true\"><span class=\"i i-file\"></span></span><pre><code>{name}</code></pre>\
+         <div class=\"act__do\"><span class=\"act__say\" role=\"status\"></span>\
+         <button type=\"button\" class=\"btn btn--small go\">Open</button></div></div>"
+    )
+}
+
+/// A text for a file of the machine, and the button that writes it there.
+pub fn write_block(number: usize, how: WriteHow, name: &str, code: &str) -> String {
+    let attributes = attributes(number, ActionVerb::Write(how));
+    let name = escape(name);
+    let short = name.rsplit('/').next().unwrap_or(&name);
+    let does = match how {
+        WriteHow::Replace => "Write to",
+        WriteHow::Append => "Append to",
+        WriteHow::Prepend => "Prepend to",
+        WriteHow::Insert => "Insert into",
+    };
+    format!(
+        "<div class=\"act act--file\" {attributes}><div class=\"act__head\"><span class=\"i i-file\" aria-hidden=\"true\"></span><span class=\"act__file\">{name}</span>\
+         <span class=\"act__say\" role=\"status\"></span>\
+         <button type=\"button\" class=\"btn btn--quiet btn--icon act__copy\" aria-label=\"Copy\"><span class=\"i i-copy\" aria-hidden=\"true\"></span></button>\
+         <button type=\"button\" class=\"btn btn--small go\">{does} {short}</button></div><pre><code>{code}</code></pre></div>"
+    )
 }
 
 /// An action within a line of text.
@@ -80,22 +107,11 @@ pub fn lack_end(lack: &Lack) -> String {
     format!(" <small>not available here: {}</small></span>", escape(&lack.says))
 }
 
-/// The code's text as HTML, with the lines in `highlighted` (counted from 1) marked.
-pub fn code(text: &str, highlighted: &[RangeInclusive<u32>]) -> String {
-    if highlighted.is_empty() {
-        return escape(text);
-    }
-    let is_highlighted = |number: u32| highlighted.iter().any(|lines| lines.contains(&number));
-    let marked = (1..).zip(text.split('\n')).map(|(number, line)| match is_highlighted(number) {
-        true => format!("<mark>{}</mark>", escape(line)),
-        false => escape(line),
-    });
-    marked.collect::<Vec<_>>().join("\n")
-}
-
 fn attributes(number: usize, verb: ActionVerb) -> String {
     match verb {
         ActionVerb::Copy => format!("data-action=\"{number}\" data-do=\"copy\" data-is=\"idle\""),
+        ActionVerb::Open => format!("data-action=\"{number}\" data-do=\"open\" data-is=\"idle\""),
+        ActionVerb::Write(_) => format!("data-action=\"{number}\" data-do=\"write\" data-is=\"idle\""),
         ActionVerb::Run { terminal, interrupt, no_newline, ctrl_seq } => {
             let terminal = match terminal {
                 Terminal::Active => "active".to_owned(),

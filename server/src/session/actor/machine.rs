@@ -123,6 +123,8 @@ impl Actor {
 
     fn machine_is_there(&mut self, sandbox: Sandbox, generation: u32) {
         let wanted_note = self.seed.scenario.as_ref().and_then(|scenario| scenario.environment.note.clone());
+        let wanted = self.seed.scenario.as_ref().map(|scenario| scenario.terminals.clone()).unwrap_or_default();
+        let terminals = wanted.iter().map(|terminal| terminal.number);
         self.change(|view| {
             let environment = &mut view.environment;
             let stand_in = (sandbox.image != environment.wanted).then_some(STAND_IN_NOTE);
@@ -133,6 +135,7 @@ impl Actor {
             view.sandbox = Some(sandbox);
             view.generation = generation;
             view.terminals = vec![1];
+            view.terminals.extend(terminals);
         });
         self.turn(Stage::Preparing, None, None);
     }

@@ -8,7 +8,7 @@ use super::{Actor, Report};
 use crate::lesson::model::{PageKind, Script};
 use crate::sandbox::Sandbox;
 use crate::session::handle::Refusal;
-use crate::session::script;
+use crate::session::script::{self, Typed};
 use crate::session::view::{NoticeLevel, ScriptKind, ScriptRun, ScriptState, Stage};
 use crate::store::UnixMs;
 
@@ -20,6 +20,7 @@ impl Actor {
     /// pages up to where the learner is.
     pub(super) async fn resume(&mut self) {
         self.placed = true;
+        self.spawn_commands();
         match self.seed.store.entered(self.seed.row.id).await {
             Ok(entered) => {
                 for page in entered.iter().filter_map(|slug| PageKind::from_slug(slug)) {
@@ -95,7 +96,7 @@ impl Actor {
         let (Some(sandbox), Some(page)) = (self.sandbox(), self.page(kind).cloned()) else { return };
         if let Some(script) = page.foreground {
             match script::typed(&script) {
-                Ok(Some(text)) => self.spawn_foreground(sandbox.clone(), kind, text),
+                Ok(Some(text)) => self.spawn_typing(sandbox.clone(), Typed::foreground(kind, text, self.greeting(1))),
                 Ok(None) => {}
                 Err(why) => self.remark(NoticeLevel::Warn, format!("The lesson's script could not be typed: {why}.")),
             }
@@ -106,14 +107,30 @@ impl Actor {
         }
     }
 
-    fn spawn_foreground(&mut self, sandbox: Sandbox, page: PageKind, text: String) {
+    fn spawn_typing(&mut self, sandbox: Sandbox, typed: Typed) {
         let once = script::Once { session: self.seed.row.id, generation: self.view.borrow().generation };
         self.spawn(|reports| async move {
-            if let Err(error) = script::foreground(&sandbox, once, page, text).await {
-                let remark = format!("The lesson's script could not be typed into terminal 1: {error}.");
+            let terminal = typed.terminal;
+            if let Err(error) = script::type_into(&sandbox, once, typed).await {
+                let remark = format!("The lesson's script could not be typed into terminal {terminal}: {error}.");
                 let _ = reports.send(Report::Remark(remark)).await;
             }
         });
+    }
+
+    /// The commands of the terminals that the scenario wants open. The shim knows which were typed before.
+    fn spawn_commands(&mut self) {
+        let (Some(sandbox), Some(scenario)) = (self.sandbox(), self.seed.scenario.clone()) else { return };
+        for terminal in &scenario.terminals {
+            if let Some(command) = &terminal.command {
+                let greeting = scenario.greeting(terminal.number);
+                self.spawn_typing(sandbox.clone(), Typed::command(terminal.number, command.clone(), greeting));
+            }
+        }
+    }
+
+    fn greeting(&self, terminal: u16) -> Option<&str> {
+        self.seed.scenario.as_ref()?.greeting(terminal)
     }
 
     fn spawn_background(&mut self, sandbox: Sandbox, page: PageKind, script: Script) {

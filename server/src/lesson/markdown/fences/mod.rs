@@ -6,8 +6,21 @@
 //! Katacoda's editor blocks and quizzes go the same way. The rest is prose, with the few liberties that authors
 //! take put right: headings without a space, HTML glued to Markdown.
 
+mod admonitions;
+mod fence;
+mod katacoda;
+mod lines;
+
 use std::ops::RangeInclusive;
 
+pub use self::katacoda::{Mark, RawAnswer, RawQuiz};
+
+use self::fence::{Info, Opening};
+use self::katacoda::{attribute, decode_entities, editor_block_start};
+use self::lines::{
+    Prefix, columns, find_ignoring_case, heading_without_space, is_break, list_mark, raw_until, starts_html,
+    starts_like_markdown, without_list_marks,
+};
 use crate::lesson::actions::{self, Directive, Found};
 
 /// Blocks of one text that are taken out; four times as many as may have a button.
@@ -22,6 +35,9 @@ const INDENT_MAX: usize = 200;
 
 /// Lists within lists that are followed for their indentation.
 const LISTS_MAX: usize = 32;
+
+/// Boxes within boxes.
+const BOXES_MAX: usize = 3;
 
 /// A text without its blocks.
 #[derive(Debug)]
@@ -40,6 +56,8 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Remark {
     pub line: u32,
+    /// From 1; 0: the line as a whole.
+    pub column: u32,
     pub message: String,
     pub hint: Option<String>,
 }
@@ -48,20 +66,41 @@ pub struct Remark {
 pub enum Block {
     Code(CodeBlock),
     /// Katacoda's `<pre class="file" data-filename="…">`.
-    File {
-        name: String,
-        target: String,
-        text: String,
-    },
-    Quiz {
-        question: String,
-        choices: Vec<String>,
-    },
+    File(FileBlock),
+    Quiz(RawQuiz),
+}
+
+impl Block {
+    /// The same block, `lines` further down.
+    fn below(mut self, lines: u32) -> Self {
+        match &mut self {
+            Self::Code(block) => {
+                (block.line, block.directive_line) = (block.line + lines, block.directive_line + lines)
+            }
+            Self::File(block) => block.line += lines,
+            Self::Quiz(quiz) => quiz.below(lines),
+        }
+        self
+    }
+}
+
+/// A text for a file of the machine.
+#[derive(Debug)]
+pub struct FileBlock {
+    pub line: u32,
+    pub name: String,
+    /// `clipboard`, `replace`, `append`, `prepend` or `insert`, as written.
+    pub target: String,
+    /// The text whose place an inserted one takes.
+    pub marker: String,
+    pub text: String,
 }
 
 #[derive(Debug)]
 pub struct CodeBlock {
     pub line: u32,
+    /// The line in which the directive stands.
+    pub directive_line: u32,
     pub language: String,
     pub highlighted: Vec<RangeInclusive<u32>>,
     pub directive: Option<Directive>,
@@ -71,6 +110,20 @@ pub struct CodeBlock {
 /// Takes the blocks out of `text`. `token` introduces the number of a block that stood at a place; it must not
 /// occur in the text.
 pub fn prepare(text: &str, token: &str) -> Prepared {
+    prepare_within(text, token, Place::default())
+}
+
+/// Where a text stands in another.
+#[derive(Default)]
+struct Place {
+    /// Blocks before it.
+    blocks: usize,
+    /// Boxes around it.
+    boxes: usize,
+}
+
+/// The same for a part of a text.
+fn prepare_within(text: &str, token: &str, place: Place) -> Prepared {
     let mut scanner = Scanner {
         lines: text.lines().collect(),
         next: 0,
@@ -79,6 +132,7 @@ pub fn prepare(text: &str, token: &str) -> Prepared {
         after_blank: true,
         in_html: false,
         open_details: 0,
+        place,
         prepared: Prepared {
             markdown: String::with_capacity(text.len()),
             lines: Vec::new(),
@@ -104,6 +158,7 @@ struct Scanner<'a> {
     /// Within a block of HTML, which only a blank line ends.
     in_html: bool,
     open_details: isize,
+    place: Place,
     prepared: Prepared,
 }
 
@@ -119,15 +174,22 @@ impl<'a> Scanner<'a> {
         if prefix.marks > MARKS_MAX || prefix.indent > INDENT_MAX {
             return self.put(&line[prefix.bytes..]);
         }
-        let has_room = self.prepared.blocks.len() < BLOCKS_MAX;
+        let has_room = self.place.blocks + self.prepared.blocks.len() < BLOCKS_MAX;
         if let Some(opening) = Opening::read(line).filter(|_| has_room) {
             self.fence(line, opening);
         } else if let Some(tag) = editor_block_start(line).filter(|_| has_room) {
             self.editor_block(line, tag);
         } else if let Some(end) = raw_until(line) {
             self.raw(line, end);
-        } else if let Some(question) = quiz_question(line).filter(|_| has_room) {
-            self.quiz(question);
+        } else if let Some((quiz, lines)) =
+            RawQuiz::read(&self.lines[self.next - 1..], self.next as u32).filter(|_| has_room)
+        {
+            self.next += lines - 1;
+            self.stand_in("", Block::Quiz(quiz));
+        } else if let Some(admonition) =
+            admonitions::read(&self.lines[self.next - 1..]).filter(|_| self.place.boxes < BOXES_MAX)
+        {
+            self.admonition(admonition);
         } else {
             self.prose(line);
         }
@@ -137,6 +199,7 @@ impl<'a> Scanner<'a> {
         if self.open_details > 0 {
             self.remark(
                 self.lines.len() as u32,
+                0,
                 "a <details> is not closed: it was closed at the end".into(),
                 Some("write </details>".into()),
             );
@@ -152,6 +215,7 @@ impl<'a> Scanner<'a> {
         let info = Info::read(opening.info);
         let mut block = CodeBlock {
             line: number,
+            directive_line: number,
             language: info.language,
             highlighted: info.highlighted,
             directive: info.directive,
@@ -167,7 +231,10 @@ impl<'a> Scanner<'a> {
             None => {
                 let body = self.body(&opening, number);
                 block.text = body.lines.join("\n");
-                block.directive = body.directive.or(block.directive);
+                if body.directive.is_some() {
+                    block.directive = body.directive;
+                    block.directive_line = self.next as u32;
+                }
                 body.rest
             }
         };
@@ -202,6 +269,7 @@ impl<'a> Scanner<'a> {
         }
         self.remark(
             number,
+            opening.prefix.chars().count() as u32 + 1,
             "this code block is never closed: the rest of the text is in it".into(),
             Some("close it with the same three backticks".into()),
         );
@@ -236,7 +304,8 @@ impl<'a> Scanner<'a> {
     /// Puts a block aside and an empty fence with its number in its place.
     fn stand_in(&mut self, prefix: &str, block: Block) {
         self.end_html(prefix);
-        let opening = format!("{prefix}```{}{}", self.token, self.prepared.blocks.len());
+        let number = self.place.blocks + self.prepared.blocks.len();
+        let opening = format!("{prefix}```{}{number}", self.token);
         self.prepared.blocks.push(block);
         self.put(&opening);
         self.put(&format!("{}```", without_list_marks(prefix)));
@@ -271,36 +340,53 @@ impl<'a> Scanner<'a> {
             match self.take() {
                 Some(next) => line = next,
                 None => {
-                    self.remark(number, "this <pre> is never closed".into(), Some("write </pre>".into()));
+                    self.remark(
+                        number,
+                        indent as u32 + 1,
+                        "this <pre> is never closed".into(),
+                        Some("write </pre>".into()),
+                    );
                     break "";
                 }
             }
         };
-        let block = Block::File {
+        let block = Block::File(FileBlock {
+            line: number,
             name: attribute(tag, "data-filename").unwrap_or_default(),
             target: attribute(tag, "data-target").unwrap_or_default(),
+            marker: attribute(tag, "data-marker").unwrap_or_default(),
             text: decode_entities(text.trim_matches('\n')),
-        };
+        });
         let prefix = " ".repeat(self.lists.last().copied().filter(|&column| column <= indent).unwrap_or(0));
         self.stand_in(&prefix, block);
         self.trailing(&prefix, rest);
     }
 
-    /// `>>Q1: question<<`, and the lines of answers below it.
-    fn quiz(&mut self, question: &'a str) {
-        let mut choices = Vec::new();
-        while let Some(line) = self.lines.get(self.next) {
-            let line = line.trim();
-            let choice = ["(*)", "( )", "()", "[*]", "[ ]", "[]"].iter().find_map(|mark| line.strip_prefix(mark));
-            match choice {
-                Some(choice) => choices.push(choice.trim().to_owned()),
-                // The exact answer, which is not for showing.
-                None if line.starts_with("===") || line.starts_with("=~=") => {}
-                None => break,
-            }
-            self.next += 1;
+    // Boxes of other Markdowns
+
+    /// As GitHub writes them, which is what the reader of Markdown knows.
+    fn admonition(&mut self, admonition: admonitions::Admonition<'a>) {
+        self.put("");
+        self.put(&format!("> [!{}]", admonition.kind));
+        if let Some(title) = admonition.title {
+            self.put(&format!("> **{title}**"));
+            self.put(">");
         }
-        self.stand_in("", Block::Quiz { question: question.to_owned(), choices });
+        let first = self.next as u32;
+        let after = self.next + admonition.taken - 1;
+        // The box is a text of its own, a quote within this one.
+        let place = Place { blocks: self.place.blocks + self.prepared.blocks.len(), boxes: self.place.boxes + 1 };
+        let inner = prepare_within(&admonition.lines.join("\n"), self.token, place);
+        for (line, number) in inner.markdown.lines().zip(&inner.lines) {
+            self.next = (first + number) as usize;
+            self.put(&format!("> {line}"));
+        }
+        self.prepared.blocks.extend(inner.blocks.into_iter().map(|block| block.below(first)));
+        let moved = |remark: Remark| Remark { line: remark.line + first, ..remark };
+        self.prepared.remarks.extend(inner.remarks.into_iter().map(moved));
+        self.next = after;
+        self.put("");
+        self.after_blank = true;
     }
 
     // Prose
@@ -387,8 +473,8 @@ impl<'a> Scanner<'a> {
         self.prepared.lines.push(self.next as u32);
     }
 
-    fn remark(&mut self, line: u32, message: String, hint: Option<String>) {
-        self.prepared.remarks.push(Remark { line, message, hint });
+    fn remark(&mut self, line: u32, column: u32, message: String, hint: Option<String>) {
+        self.prepared.remarks.push(Remark { line, column, message, hint });
     }
 }
 
@@ -398,293 +484,4 @@ struct Body<'a> {
     directive: Option<Directive>,
     /// What follows in the closing line.
     rest: &'a str,
-}
-
-/// The line that opens a fence.
-struct Opening<'a> {
-    /// Indentation, quote marks and list marks.
-    prefix: &'a str,
-    /// How many `>` stand in the prefix.
-    quotes: usize,
-    /// The column at which the fence starts, within the innermost quote.
-    indent: usize,
-    mark: char,
-    length: usize,
-    info: &'a str,
-    one_line: Option<OneLine<'a>>,
-}
-
-/// `` ```command```{{exec}} ``, a whole block in one line.
-struct OneLine<'a> {
-    code: &'a str,
-    found: Directive,
-    rest: &'a str,
-}
-
-struct Closing<'a> {
-    found: Option<Directive>,
-    rest: &'a str,
-}
-
-impl<'a> Opening<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let Prefix { bytes, quotes, indent, .. } = Prefix::read(line);
-        let (prefix, fence) = line.split_at(bytes);
-        let mark = fence.chars().next().filter(|mark| "`~".contains(*mark))?;
-        let length = run_length(fence, mark);
-        let info = &fence[length..];
-        let opening = Self { prefix, quotes, indent, mark, length, info, one_line: None };
-        match (length, mark == '`' && info.contains('`')) {
-            (..3, _) => None,
-            (_, false) => Some(opening),
-            // Backticks after backticks: code within a line, unless it is the whole line and has an action.
-            (_, true) => opening.one_line(info).map(|one_line| Self { one_line: Some(one_line), info: "", ..opening }),
-        }
-    }
-
-    fn one_line(&self, info: &'a str) -> Option<OneLine<'a>> {
-        let end = info.find("```")?;
-        let after = info[end..].trim_start_matches('`').trim_start();
-        let found = actions::leading(after)?;
-        let rest = &after[found.bytes..];
-        // More code in the same line: a sentence, not a block.
-        (!info[..end].trim().is_empty() && !rest.contains('`')).then_some(OneLine {
-            code: &info[..end],
-            found: found.directive,
-            rest,
-        })
-    }
-
-    /// A line of the body without the quote marks that the fence has; `None` after the end of its quote.
-    fn inside(&self, line: &'a str) -> Option<&'a str> {
-        let mut rest = line;
-        for _ in 0..self.quotes {
-            rest = rest.trim_start().strip_prefix('>')?;
-            rest = rest.strip_prefix(' ').unwrap_or(rest);
-        }
-        Some(rest)
-    }
-
-    /// A line of the body without the indentation of its fence.
-    fn without_indent(&self, line: &'a str) -> &'a str {
-        let mut column = 0;
-        let mut rest = line;
-        while column < self.indent {
-            match rest.chars().next() {
-                Some(' ') => column += 1,
-                Some('\t') => column = column / 4 * 4 + 4,
-                _ => break,
-            }
-            rest = &rest[1..];
-        }
-        rest
-    }
-
-    /// The line closes the fence, with or without an action.
-    fn closing(&self, line: &'a str) -> Option<Closing<'a>> {
-        let fence = line.trim_start();
-        let length = run_length(fence, self.mark);
-        let after = fence[length..].trim();
-        if length < self.length {
-            return None;
-        }
-        match actions::leading(after) {
-            Some(Found { directive, bytes }) => Some(Closing { found: Some(directive), rest: &after[bytes..] }),
-            None => ((after.is_empty() || is_break(after)) && columns(line) <= self.indent + 3)
-                .then_some(Closing { found: None, rest: "" }),
-        }
-    }
-
-    /// The last line of code and the closing fence in one: `` cmd```{{exec}} ``.
-    fn glued_closing(&self, line: &'a str) -> Option<(&'a str, Closing<'a>)> {
-        let fence = self.mark.to_string().repeat(self.length);
-        let start = line.rfind(&fence)?;
-        let code = line[..start].trim_end_matches(self.mark);
-        let after = line[start + fence.len()..].trim_start();
-        let found = actions::leading(after).filter(|found| !matches!(found.directive, Directive::Unknown { .. }))?;
-        (!code.trim().is_empty())
-            .then_some((code, Closing { found: Some(found.directive), rest: &after[found.bytes..] }))
-    }
-}
-
-/// What may stand before a fence in its line.
-struct Prefix {
-    bytes: usize,
-    quotes: usize,
-    /// Quote marks and list marks.
-    marks: usize,
-    /// Columns since the last quote mark.
-    indent: usize,
-}
-
-impl Prefix {
-    fn read(line: &str) -> Self {
-        let mut prefix = Self { bytes: 0, quotes: 0, marks: 0, indent: 0 };
-        loop {
-            let rest = &line[prefix.bytes..];
-            let blank = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-            prefix.indent += columns(&rest[..blank]);
-            prefix.bytes += blank;
-            let rest = &rest[blank..];
-            if rest.starts_with('>') {
-                prefix.quotes += 1;
-                prefix.marks += 1;
-                prefix.indent = 0;
-                prefix.bytes += if rest.starts_with("> ") { 2 } else { 1 };
-            } else if let Some(width) = list_mark(rest) {
-                prefix.marks += 1;
-                prefix.indent += width;
-                prefix.bytes += width;
-            } else {
-                return prefix;
-            }
-        }
-    }
-}
-
-/// What stands after an opening fence: `yaml {2,5-6} {{copy}}`.
-#[derive(Default)]
-struct Info {
-    language: String,
-    highlighted: Vec<RangeInclusive<u32>>,
-    directive: Option<Directive>,
-}
-
-impl Info {
-    fn read(text: &str) -> Self {
-        let mut info = Self::default();
-        let mut rest = text.trim();
-        while let Some(brace) = rest.find('{') {
-            info.add_language(&rest[..brace]);
-            rest = &rest[brace..];
-            if let Some(Found { directive, bytes }) = actions::leading(rest) {
-                info.directive = Some(directive);
-                rest = &rest[bytes..];
-            } else if let Some(end) = rest.find('}') {
-                info.highlighted.extend(rest[1..end].split(',').filter_map(line_range));
-                rest = &rest[end + 1..];
-            } else {
-                break;
-            }
-        }
-        info.add_language(rest);
-        info
-    }
-
-    /// The first word there is.
-    fn add_language(&mut self, words: &str) {
-        if let Some(word) = words.split_whitespace().next().filter(|_| self.language.is_empty()) {
-            self.language =
-                word.chars().filter(|letter| letter.is_alphanumeric() || "+-_.#".contains(*letter)).take(32).collect();
-        }
-    }
-}
-
-/// `5` or `5-6`.
-fn line_range(text: &str) -> Option<RangeInclusive<u32>> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
-}
-
-fn run_length(text: &str, mark: char) -> usize {
-    text.len() - text.trim_start_matches(mark).len()
-}
-
-/// The width of the white space that a line starts with; a TAB leads to the next multiple of four.
-fn columns(line: &str) -> usize {
-    let blank = line.chars().take_while(|letter| " \t".contains(*letter));
-    blank.fold(0, |column, letter| if letter == '\t' { column / 4 * 4 + 4 } else { column + 1 })
-}
-
-/// The width of a list item's mark with the space after it: `- `, `12. `.
-fn list_mark(line: &str) -> Option<usize> {
-    let text = line.trim_start_matches([' ', '\t']);
-    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-    let mark = match digits {
-        0 => text.starts_with(['-', '*', '+']).then_some(1)?,
-        1..=9 => text[digits..].starts_with(['.', ')']).then_some(digits + 1)?,
-        _ => return None,
-    };
-    let spaces = text[mark..].len() - text[mark..].trim_start_matches(' ').len();
-    // Five spaces and more: the item starts with indented code, one space after its mark.
-    match spaces {
-        0 => None,
-        1..=4 => Some(mark + spaces),
-        _ => Some(mark + 1),
-    }
-}
-
-/// List marks turned into the spaces that continue their item.
-fn without_list_marks(prefix: &str) -> String {
-    prefix.chars().map(|letter| if letter == '>' || letter.is_whitespace() { letter } else { ' ' }).collect()
-}
-
-fn heading_without_space(line: &str) -> Option<(&str, &str)> {
-    let text = line.trim_start_matches(' ');
-    let marks = run_length(text, '#');
-    let starts_title = text[marks..].chars().next().is_some_and(char::is_alphanumeric);
-    let is_heading = line.len() - text.len() < 4 && (1..=6).contains(&marks) && starts_title;
-    is_heading.then(|| (&text[..marks], &text[marks..]))
-}
-
-/// Nothing but `<br>`.
-fn is_break(text: &str) -> bool {
-    let bare = text.to_ascii_lowercase().replace(['/', ' '], "").replace("<br>", "");
-    bare.is_empty() && !text.trim().is_empty()
-}
-
-fn starts_html(lower: &str) -> bool {
-    lower
-        .strip_prefix('<')
-        .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '/'))
-}
-
-/// Marks that nobody writes in HTML for their own sake.
-fn starts_like_markdown(text: &str) -> bool {
-    let is_heading = text.starts_with('#') && text.trim_start_matches('#').starts_with(' ');
-    is_heading || list_mark(text).is_some() || text.starts_with("![")
-}
-
-/// The end of HTML whose inside is raw, where a line starts such.
-fn raw_until(line: &str) -> Option<&'static str> {
-    let lower = line.trim_start().get(..9).unwrap_or(line.trim_start()).to_ascii_lowercase();
-    let opens =
-        |name: &str| lower.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '>']));
-    match () {
-        () if lower.starts_with("<!--") => Some("-->"),
-        () if opens("<pre") => Some("</pre>"),
-        () if opens("<script") => Some("</script>"),
-        () if opens("<style") => Some("</style>"),
-        () => None,
-    }
-}
-
-/// The opening tag of a Katacoda editor block.
-fn editor_block_start(line: &str) -> Option<&str> {
-    let text = line.trim_start();
-    let tag = &text[..=text.find('>')?];
-    let is_pre = tag.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("<pre "));
-    (is_pre && (attribute(tag, "data-filename").is_some() || attribute(tag, "data-target").is_some())).then_some(tag)
-}
-
-/// The question of a Katacoda quiz.
-fn quiz_question(line: &str) -> Option<&str> {
-    line.trim().strip_prefix(">>")?.strip_suffix("<<").map(str::trim).filter(|question| !question.is_empty())
-}
-
-/// An attribute's value, in either kind of quotes.
-fn attribute(tag: &str, name: &str) -> Option<String> {
-    let start = tag.find(&format!(" {name}="))? + name.len() + 2;
-    let quote = tag[start..].chars().next().filter(|quote| "\"'".contains(*quote))?;
-    let value = &tag[start + 1..];
-    Some(decode_entities(&value[..value.find(quote)?]))
-}
-
-/// The entities that code in HTML is written with; once.
-fn decode_entities(html: &str) -> String {
-    html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&")
-}
-
-fn find_ignoring_case(text: &str, needle: &str) -> Option<usize> {
-    text.to_ascii_lowercase().find(needle)
 }

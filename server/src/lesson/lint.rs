@@ -1,0 +1,172 @@
+//! What an author would want to know although the lesson plays: checks that cannot fail, and files that nothing uses.
+//!
+//! It looks, and runs nothing; `quayside lesson test` plays.
+
+use std::fs;
+use std::path::Path;
+
+use super::diagnostic::{Place, SourceText, nearest};
+use super::model::{Diagnostic, Item, Library, PageKind, Scenario, Verify};
+use super::shell;
+use super::source::read_bounded;
+
+/// Files of one scenario that are looked at.
+const FILES_MAX: usize = 5000;
+
+/// Folders within its folder.
+const DEPTH_MAX: usize = 8;
+
+/// A check's file, to be pointed into.
+const CHECK_BYTES_MAX: u64 = 1 << 20;
+
+/// Everything that is said about a library: what was found when it was read, and what is found here.
+pub fn remarks(library: &Library, lessons: &Path) -> Vec<Diagnostic> {
+    let lessons = lessons.canonicalize().unwrap_or_else(|_| lessons.to_owned());
+    let mut all = Vec::new();
+    for course in &library.courses {
+        all.extend(course.diagnostics.iter().cloned());
+        for item in &course.items {
+            match item {
+                Item::Broken { diagnostics, .. } => all.extend(diagnostics.iter().cloned()),
+                Item::Scenario(scenario) => {
+                    all.extend(scenario.diagnostics.iter().cloned());
+                    all.extend(of_scenario(scenario, &lessons));
+                }
+            }
+        }
+    }
+    all
+}
+
+fn of_scenario(scenario: &Scenario, lessons: &Path) -> Vec<Diagnostic> {
+    let checks = scenario.pages.iter().filter_map(|page| match (page.kind, &page.verify) {
+        (PageKind::Step(step), Some(verify)) => always_passes(scenario, lessons, step, verify),
+        _ => None,
+    });
+    checks.chain(unused(scenario, lessons)).collect()
+}
+
+/// A check of which no command can fail.
+fn always_passes(scenario: &Scenario, lessons: &Path, step: u32, verify: &Verify) -> Option<Diagnostic> {
+    let script = String::from_utf8_lossy(&verify.script.bytes);
+    let says_nothing = |command: &Vec<String>| match command[0].as_str() {
+        "echo" | "printf" | "true" | ":" | "sleep" | "clear" | "set" => true,
+        "exit" => command.get(1).is_none_or(|code| code == "0"),
+        _ => false,
+    };
+    // What is tested by the shell itself is no command.
+    let tests = ["[[", "((", "test ", "[ "].iter().any(|test| script.contains(test));
+    if tests || !shell::commands(&script).iter().all(says_nothing) {
+        return None;
+    }
+    let path = scenario.dir.join(&verify.script.path);
+    let message = format!("the check of step {step} passes whatever the learner does");
+    let place = match read_bounded(&path, CHECK_BYTES_MAX) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let last = text.lines().count().max(1) as u32;
+            SourceText { file: name_of(lessons, &path), text }.character(last, 1)
+        }
+        Err(_) => Place::file(name_of(lessons, &path)),
+    };
+    Some(Diagnostic::warning(place, message).hint("test something, and end with `exit 1` where it is not so"))
+}
+
+/// Texts, scripts and pictures of the folder that nothing refers to.
+fn unused(scenario: &Scenario, lessons: &Path) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    list(&scenario.dir, 0, &mut found);
+    let root = &scenario.root;
+    let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+    let used = |path: &Path| scenario.files.contains(&relative(path));
+    let unused = found.iter().filter(|path| is_for_a_page(path) && !used(path));
+    let remark = |path: &std::path::PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let missing: Vec<&str> = scenario
+            .diagnostics
+            .iter()
+            .filter_map(|diagnostic| diagnostic.message.strip_prefix('`')?.split('`').next()?.rsplit('/').next())
+            .collect();
+        let meant = nearest(name, missing).map(|missing| format!("`{missing}` is missing: is it this one?"));
+        Some(Diagnostic::warning(Place::file(name_of(lessons, path)), "nothing uses this file").maybe_hint(meant))
+    };
+    unused.filter_map(remark).collect()
+}
+
+fn is_for_a_page(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let about = ["README", "LICENSE", "CHANGELOG", "CONTRIBUTING"]
+        .iter()
+        .any(|start| name.to_ascii_uppercase().starts_with(start));
+    !about && ["md", "sh", "png", "jpg", "jpeg", "gif", "svg", "webp"].contains(&extension.as_str())
+}
+
+/// Files beneath a scenario's folder; other scenarios within it speak for themselves.
+fn list(dir: &Path, depth: usize, found: &mut Vec<std::path::PathBuf>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden || found.len() == FILES_MAX {
+            continue;
+        }
+        match path.is_dir() {
+            true if depth < DEPTH_MAX && !path.join("index.json").is_file() => list(&path, depth + 1, found),
+            true => {}
+            false => found.push(path),
+        }
+    }
+}
+
+/// As the other messages name it: relative to the lessons' folder; of a lone scenario, to the folder that it lies in.
+fn name_of(lessons: &Path, path: &Path) -> String {
+    let base = if lessons.join("index.json").is_file() { lessons.parent().unwrap_or(lessons) } else { lessons };
+    path.strip_prefix(base).unwrap_or(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lesson::load_library;
+
+    fn said(files: &[(&str, &str)]) -> Vec<String> {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = home.path().join("one");
+        for (name, text) in files {
+            let path = dir.join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs::write(path, text).expect("written");
+        }
+        let library = load_library(&dir);
+        remarks(&library, &dir).iter().map(ToString::to_string).collect()
+    }
+
+    const INDEX: &str =
+        r#"{"details": {"steps": [{"text": "a.md", "verify": "v.sh"}]}, "backend": {"imageid": "ubuntu"}}"#;
+
+    #[test]
+    fn a_check_that_cannot_fail_is_named_at_its_last_line() {
+        let passes = |script: &str| said(&[("index.json", INDEX), ("a.md", "x"), ("v.sh", script)]);
+        assert_eq!(
+            passes("#!/bin/bash\necho done\n"),
+            [
+                "one/v.sh:2:1: warning: the check of step 1 passes whatever the learner does (test something, and end with `exit 1` where it is not so)"
+            ]
+        );
+        assert_eq!(passes("exit 0\n").len(), 1);
+        for script in ["test -f x", "[[ -f x ]]", "grep -q a b", "if [ -f x ]; then echo done; fi", "false"] {
+            assert_eq!(passes(script), [""; 0], "{script}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_nothing_uses_is_named_and_perhaps_meant() {
+        let said =
+            said(&[("index.json", INDEX), ("a.md", "x"), ("V.sh", "test -f x"), ("README.md", "x"), ("data.txt", "x")]);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("`v.sh` does not exist"), "{said:?}");
+        assert!(said[1].starts_with("one/V.sh: warning: nothing uses this file"), "{said:?}");
+    }
+}

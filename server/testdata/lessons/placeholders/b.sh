@@ -1,0 +1,1 @@
+ssh [[HOST2_IP]] true
