@@ -240,7 +240,7 @@ impl Terminal {
         let command = command.iter().map(|word| word.to_string()).collect();
         let mut viewer = Viewer::open(socket, number, command).expect("the shim accepts viewers");
         viewer.stream.set_read_timeout(Some(PATIENCE)).expect("a socket has timeouts");
-        let attach = FromViewer::Attach { viewer: id, have: 0, cols: 80, rows: 24, restart: false };
+        let attach = FromViewer::Attach { viewer: id, have: 0, cols: 80, rows: 24, restart: false, roles: false };
         viewer.send(&attach).expect("the shim listens");
         let Some(ToViewer::Attached { offset, replay, lost, input, .. }) = viewer.receive().expect("an answer") else {
             panic!("the first frame is not Attached");

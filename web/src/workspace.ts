@@ -6,18 +6,22 @@ import { Check } from "./check.js";
 import { drawUnderPolicy } from "./csp.js";
 import { byId } from "./dom.js";
 import { improveEdge } from "./edge.js";
+import { Find } from "./find.js";
+import { shortcut } from "./keys.js";
 import { Lesson, bootOf } from "./lesson.js";
 import type { News } from "./live.js";
 import { Notes } from "./notes.js";
 import { Phone } from "./phone.js";
+import type { Copied } from "./remote-copy.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
-import { drawStage } from "./stage.js";
+import { drawStage, ringStrip } from "./stage.js";
 import { Store, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
 import { Tabs } from "./tabs.js";
 import { improveThemeSwitch } from "./theme.js";
+import { Transcript } from "./transcript.js";
 import { newId } from "./wire.js";
 import { words } from "./words.js";
 
@@ -47,7 +51,11 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
   modify: (text) => phone.modify(text),
   printed: () => phone.printed(),
+  rang: () => ringStrip(),
+  copied: (what) => notes.show("clipboard", { is: what.is === "copied" ? "info" : "warn", ...copiedWords(what), closes: true }),
 });
+const find = new Find(() => tabs.inFront);
+new Transcript(() => tabs.inFront);
 const actions: Actions = new Actions(store, tabs, () => {
   if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
 });
@@ -72,6 +80,7 @@ const session: Session = new Session(store, api, retry, {
 });
 drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
 improveMenu();
+listenForShortcuts();
 watchNetwork();
 if (boot.playable) void session.open();
 
@@ -140,6 +149,24 @@ function watchNetwork(): void {
   });
 }
 
+function copiedWords(what: Copied): { title: string; text: string } {
+  const { clipboard } = words;
+  return what.is === "copied" ? clipboard.copied(what.letters) : clipboard[what.is];
+}
+
+/** Keys for what the buttons over the terminals do. */
+function listenForShortcuts(): void {
+  byId("find-open").addEventListener("click", () => find.open());
+  byId("deep").addEventListener("keydown", (event) => {
+    const wanted = shortcut(event, tabs.isSplit);
+    if (!wanted || !tabs.inFront) return;
+    event.preventDefault();
+    if (wanted === "find") find.open();
+    else if (wanted === "other") tabs.focusOther();
+    else tabs.split(wanted === "beside" ? "row" : "column");
+  });
+}
+
 function improveMenu(): void {
   const menu = byId("menu", HTMLDetailsElement);
   menu.hidden = false;
@@ -149,6 +176,9 @@ function improveMenu(): void {
   const focus = byId("focus-after-run", HTMLInputElement);
   focus.checked = settings.get("focus-after-run") === "on";
   focus.addEventListener("change", () => settings.set("focus-after-run", focus.checked ? "on" : "off"));
+  const bell = byId("bell-sound", HTMLInputElement);
+  bell.checked = settings.get("bell-sound") === "on";
+  bell.addEventListener("change", () => settings.set("bell-sound", bell.checked ? "on" : "off"));
   byId("leave").addEventListener("click", () => {
     menu.open = false;
     if (confirm(words.leave)) void session.leave();

@@ -143,6 +143,7 @@ pub async fn foreground(sandbox: &Sandbox, session: SessionId, page: PageKind, t
         cols: 0,
         rows: 0,
         restart: false,
+        roles: false,
     };
     link.writer.write(&attach.encode()[..]).await?;
     link.writer.write(&FromViewer::Run { id: run, flags: RunFlags::default(), text }.encode()[..]).await?;
