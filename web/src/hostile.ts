@@ -5,8 +5,6 @@
 // smaller, which changes nothing about what is seen; a string or a sequence that does not end is left out; and
 // much work is handed over in pieces, between which xterm.js lets the page breathe.
 
-/** No screen has more columns or rows: the server's limit. Counts above it do the same as this one. */
-const COUNT_MAX = 500;
 /** Other numbers, as in "move to column 9999", are compared and cost nothing; xterm.js's own limit is far above. */
 const NUMBER_MAX = 9_999;
 /** A sequence with more parameters than this is none; true colours and an underline's together take 60 bytes. */
@@ -19,10 +17,10 @@ const PIECE_WORK = 4_000;
 const [BEL, CAN, SUB, ESC] = [0x07, 0x18, 0x1a, 0x1b];
 /** UTF-8's first byte of the controls from U+0080, which xterm.js obeys as well. */
 const C1 = 0xc2;
-/** `CSI … n` that does something n times. */
+/** `CSI … n` that does something n times: more than the screen has columns is the same as so many. */
 const COUNTED = new Set(Array.from("@LMPSTXZIb}~", (letter) => letter.charCodeAt(0)));
-/** Those that move or fill lines, each time. */
-const MOVING = new Set(Array.from("LMSTb", (letter) => letter.charCodeAt(0)));
+/** Those that move a line each time: so many as the screen has are all of them. */
+const MOVING = new Set(Array.from("LMST", (letter) => letter.charCodeAt(0)));
 /** Sequences that touch the whole screen: erase it, switch it or its modes. */
 const WHOLE = new Set(Array.from("Jhl", (letter) => letter.charCodeAt(0)));
 const WHOLE_WORK = 40;
@@ -36,6 +34,9 @@ export class Guard {
   private length = 0;
   /** A sequence whose end has not come yet. */
   private held = new Uint8Array(0);
+
+  /** The size of the screen. */
+  constructor(private readonly size: () => { cols: number; rows: number }) {}
 
   /** Other output follows than what began. */
   reset(): void {
@@ -88,18 +89,9 @@ export class Guard {
   /** A control sequence from `at` on; where it ends, or null if that has not come yet. */
   private sequence(bytes: Uint8Array, at: number, out: Pieces): number | null {
     let end = at + 2;
-    let large = false;
-    let value = 0;
     for (; end < bytes.length; end++) {
       const byte = bytes[end]!;
-      if (byte >= 0x30 && byte <= 0x39) {
-        value = Math.min(value * 10 + byte - 0x30, NUMBER_MAX + 1);
-        large ||= value > COUNT_MAX;
-      } else if (byte === 0x3b || byte === 0x3a) {
-        value = 0;
-      } else if (byte >= 0x40 || byte === ESC || byte === CAN || byte === SUB) {
-        break;
-      }
+      if (byte >= 0x40 || byte === ESC || byte === CAN || byte === SUB) break;
     }
     const long = end - at > SEQUENCE_MAX;
     if (end === bytes.length && !long) {
@@ -112,9 +104,15 @@ export class Guard {
       return this.skipSequence(bytes, at + 2, out, at);
     }
     const last = bytes[end]!;
-    const limit = COUNTED.has(last) ? COUNT_MAX : NUMBER_MAX;
+    // What most sequences are, colours and short moves, has no number that could be too large.
+    if (end - at < 4 && !MOVING.has(last)) {
+      if (WHOLE.has(last)) out.work(WHOLE_WORK, at);
+      return last === ESC ? end : end + 1;
+    }
+    const { cols, rows } = this.size();
+    const limit = MOVING.has(last) ? rows : COUNTED.has(last) ? cols : NUMBER_MAX;
     const [first, text] = smaller(bytes, at + 2, end, limit);
-    if (large && text) out.instead(at + 2, end, text);
+    if (text) out.instead(at + 2, end, text);
     if (MOVING.has(last)) out.work(Math.max(1, first), at);
     else if (WHOLE.has(last)) out.work(WHOLE_WORK, at);
     return last === ESC ? end : end + 1;
@@ -221,32 +219,39 @@ function isString(kind: number): boolean {
 /** The first parameter as it will be, and all of them rewritten if one is over the limit. */
 function smaller(bytes: Uint8Array, from: number, to: number, limit: number): [number, Uint8Array | null] {
   let first: number | null = null;
-  let changed = false;
-  let digits = "";
+  let value = 0;
+  let large = false;
+  for (let at = from; at <= to; at++) {
+    const byte = at < to ? bytes[at]! : 0x3b;
+    if (byte >= 0x30 && byte <= 0x39) {
+      value = Math.min(value * 10 + byte - 0x30, limit + 1);
+      large ||= value > limit;
+    } else if (byte >= 0x20) {
+      // A control inside a sequence is obeyed, and the number goes on behind it.
+      first ??= Math.min(value, limit);
+      value = 0;
+    }
+  }
+  return [first ?? 0, large ? rewritten(bytes.subarray(from, to), limit) : null];
+}
+
+function rewritten(parameters: Uint8Array, limit: number): Uint8Array {
   const out: number[] = [];
+  let digits = "";
   const number = (): void => {
-    if (digits === "") return;
-    const value = Math.min(Number(digits), limit);
-    changed ||= value !== Number(digits);
-    first ??= value;
-    for (const letter of String(value)) out.push(letter.charCodeAt(0));
+    if (digits !== "") for (const letter of Number(digits) > limit ? String(limit) : digits) out.push(letter.charCodeAt(0));
     digits = "";
   };
-  for (let at = from; at < to; at++) {
-    const byte = bytes[at]!;
+  for (const byte of parameters) {
     if (byte >= 0x30 && byte <= 0x39) {
       digits += String.fromCharCode(byte);
       continue;
     }
-    // A control inside a sequence is obeyed, and the number goes on behind it.
-    if (byte >= 0x20) {
-      number();
-      first ??= 1;
-    }
+    if (byte >= 0x20) number();
     out.push(byte);
   }
   number();
-  return [first ?? 1, changed ? Uint8Array.from(out) : null];
+  return Uint8Array.from(out);
 }
 
 function joined(parts: Uint8Array[]): Uint8Array {

@@ -65,7 +65,7 @@ export class Terminal {
   readonly xterm: Xterm;
   private readonly fit: Fit;
   private readonly hardware: Hardware;
-  private readonly guard = new Guard();
+  private readonly guard = new Guard(() => this.xterm);
   private readonly bell = new Bell();
   private readonly looking = document.createElement("p");
   private readonly stream: Stream;
