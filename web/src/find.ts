@@ -25,6 +25,8 @@ export class Find {
     byId("find-close").addEventListener("click", () => this.close());
     this.exact.addEventListener("click", () => {
       this.exact.setAttribute("aria-pressed", String(!this.isExact));
+      // The add-on keeps what it has marked as long as the word is the same.
+      if (this.terminal) this.addons.get(this.terminal)?.clearDecorations();
       void this.look("on", true);
     });
   }

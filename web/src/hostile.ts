@@ -11,8 +11,8 @@ const NUMBER_MAX = 9_999;
 const SEQUENCE_MAX = 256;
 /** Titles, links and the clipboard's 100 kB fit. */
 export const STRING_MAX = 160 * 1024;
-/** Work in one piece, in lines moved or cleared: some ten milliseconds. */
-const PIECE_WORK = 4_000;
+/** Work in one piece, in lines moved or cleared, at up to a tenth of a millisecond each. */
+const PIECE_WORK = 500;
 
 const [BEL, CAN, SUB, ESC] = [0x07, 0x18, 0x1a, 0x1b];
 /** UTF-8's first byte of the controls from U+0080, which xterm.js obeys as well. */

@@ -62,7 +62,7 @@ export const words = {
     shellEnded: (status: number) => `The shell ended${status === 0 ? "" : ` (exit ${status})`}. Enter starts another.`,
     lost: (bytes: number) => `${count(bytes)} of output before this are gone`,
     bell: ", the bell rang",
-    looking: "Shown in the size of another window, where you typed last. Type here to use this one.",
+    looking: "In the size of another window. Type here to use this one.",
     openLink: (target: string) => `This link leads to\n\n${target}\n\nOpen it in a new tab?`,
     noLink: (target: string) => `Not opened: ${target}`,
     pasteLines: (lines: number) => `Paste ${lines} lines? This program runs each line as soon as it is pasted. You are asked only once.`,
