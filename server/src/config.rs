@@ -31,6 +31,8 @@ pub struct WebConfig {
     pub trusted_proxies: Vec<Network>,
     #[serde(default)]
     pub sessions: SessionLimits,
+    #[serde(default)]
+    pub keep: KeepDays,
     /// The room each sandbox gets.
     #[serde(default)]
     pub sandbox: Limits,
@@ -47,6 +49,7 @@ impl WebConfig {
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             sessions: SessionLimits::default(),
+            keep: KeepDays::default(),
             sandbox: Limits::default(),
         }
     }
@@ -96,6 +99,22 @@ impl Default for SessionLimits {
 impl SessionLimits {
     pub fn idle_max(&self) -> Duration {
         Duration::from_secs(u64::from(self.idle_max_seconds))
+    }
+}
+
+/// How long the store keeps what nobody asks for, in days.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct KeepDays {
+    /// A learner with all progress, after the last visit: a class comes back after the holidays, and next year.
+    pub learners: u32,
+    /// A session that has ended; the last one of each lesson is kept with its learner. At least a week.
+    pub sessions: u32,
+}
+
+impl Default for KeepDays {
+    fn default() -> Self {
+        Self { learners: 365, sessions: 30 }
     }
 }
 

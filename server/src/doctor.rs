@@ -142,6 +142,7 @@ fn name(need: Need) -> String {
         Need::DataDirectory => "data directory".into(),
         Need::Disk => "room on disk".into(),
         Need::Memory => "memory".into(),
+        Need::Learners => "learners at once".into(),
         Need::Port => "address to listen on".into(),
     }
 }
@@ -164,6 +165,7 @@ fn without(need: Need) -> &'static str {
         Need::DataDirectory => "images and sessions cannot be kept, or programs in a sandbox do not run as they should",
         Need::Disk => "the Debian image cannot be made, or sessions run out of room",
         Need::Memory => "few sessions can run at once",
+        Need::Learners => "a session may be refused, or be slow",
         Need::Port => "nobody can reach the lessons",
     }
 }
@@ -237,6 +239,7 @@ fn remedy(need: Need, cause: &Cause) -> String {
         (Need::DataDirectory, _) => "name another directory by --data".into(),
         (Need::Disk, _) => "make room, or name a directory on a larger disk by --data".into(),
         (Need::Memory, _) => "end what else uses memory".into(),
+        (Need::Learners, _) => "give this machine more of what limits it, or the sandboxes less".into(),
         (Need::Port, Cause::NotOurs(_)) => "ip address shows this machine's; name one by --listen".into(),
         (Need::Port, Cause::Taken(_)) => {
             "end what listens there (ss -ltnp shows it), or name another address by --listen".into()

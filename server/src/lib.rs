@@ -6,6 +6,7 @@ pub mod config;
 pub mod telemetry;
 pub mod stop;
 pub mod lesson;
+pub mod learner;
 pub mod store;
 pub mod sandbox;
 pub mod terminal;

@@ -35,6 +35,9 @@ fn this_host_can_serve_and_nothing_is_left_of_finding_out() {
     let findings = report["findings"].as_array().expect("a list");
     let states = findings.iter().filter(|finding| finding["name"].as_str().is_some_and(|it| it.ends_with("namespace")));
     assert_eq!(states.filter(|finding| finding["state"] == "present").count(), 8);
+    let learners = findings.iter().find(|finding| finding["name"] == "learners at once").expect("a line");
+    let count = learners["found"].as_str().and_then(|found| found.split(',').next()?.parse::<u32>().ok());
+    assert!(count.is_some_and(|count| count > 0), "{learners}");
     assert!(!data.exists() && !data.parent().expect("a parent").exists(), "the data directory is not made");
     let hierarchies = ["/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"];
     assert!(hierarchies.iter().all(|hierarchy| !Path::new(hierarchy).join(&group).exists()), "{group} is left behind");

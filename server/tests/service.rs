@@ -591,7 +591,7 @@ async fn what_is_not_there_is_said_in_the_form_that_was_asked_for() {
         ("/harbour/first/nothing", 404),
         ("/harbour/first/4", 404),
         ("/harbour/first/start", 405),
-        ("/theme", 405),
+        ("/look", 405),
         ("/assets/nothing.js", 404),
     ] {
         let answer = client.get(path).await;
@@ -605,7 +605,7 @@ async fn what_is_not_there_is_said_in_the_form_that_was_asked_for() {
     let answer = client.send("DELETE", "/harbour/first/intro", &[("origin", &origin)], "").await;
     assert_eq!(answer.status, 405);
     let form = [("origin", origin.as_str()), ("content-type", "application/x-www-form-urlencoded")];
-    let answer = client.send("POST", "/theme", &form, &"x".repeat(20_000)).await;
+    let answer = client.send("POST", "/look", &form, &"x".repeat(20_000)).await;
     assert_eq!(answer.status, 413);
 }
 
@@ -658,21 +658,26 @@ async fn the_catalogue_shows_every_lesson_what_is_broken_and_where_the_learner_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_theme_is_kept_and_leads_back_to_our_own_pages_only() {
+async fn a_look_is_kept_and_leads_back_to_our_own_pages_only() {
     let installation = Installation::start().await;
     let client = installation.client();
     let origin = client.origin();
-    let post = async |referer: &str, theme: &str| {
+    let post = async |referer: &str, look: &str| {
         let headers =
             [("origin", origin.as_str()), ("referer", referer), ("content-type", "application/x-www-form-urlencoded")];
-        installation.client().send("POST", "/theme", &headers, theme).await
+        installation.client().send("POST", "/look", &headers, look).await
     };
     let here = format!("{origin}/harbour/first/2");
     let answer = post(&here, "theme=dark").await;
     assert_eq!((answer.status, answer.header("location")), (303, Some("/harbour/first/2")));
     assert!(answer.header("set-cookie").expect("a cookie").starts_with("theme=dark; Path=/;"));
     assert_eq!(post("http://evil.example/x", "theme=dark").await.header("location"), Some("/"));
-    assert_eq!(post(&here, "theme=pink").await.status, 400);
+    let answer = post(&here, "size=projector").await;
+    assert!(answer.header("set-cookie").expect("a cookie").starts_with("size=projector; Path=/;"));
+    for nonsense in ["theme=pink", "learner=dark", "theme=dark&water=dark"] {
+        let answer = post(&here, nonsense).await;
+        assert_eq!((answer.status, answer.header("set-cookie")), (400, None), "{nonsense}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,14 +9,19 @@ type Saying = { is: string; strong: string; count?: string; text: string; output
 
 export class Check {
   private startedAt = 0;
+  private unfolded = false;
 
   constructor(
     private readonly store: Store,
     private readonly api: Api,
   ) {
     document.addEventListener("click", (event) => {
-      if (event.target instanceof Element && event.target.closest("#check")) this.press();
+      if (!(event.target instanceof Element)) return;
+      if (event.target.closest("#check")) this.press();
+      if (event.target.closest("#says-all")) this.unfold(!this.unfolded);
     });
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.unfolded && this.unfold(false));
+    addEventListener("resize", () => this.drawAll());
     store.watch(() => this.draw());
     setInterval(() => store.state.check?.is === "running" && this.draw(), 1000);
   }
@@ -54,14 +59,35 @@ export class Check {
     const turn = document.getElementById("turn");
     if (turn) turn.dataset.passed = String(state.boot.passed);
     const says = document.getElementById("says");
-    if (says) drawSaying(says, this.saying(state));
+    if (says && drawSaying(says, this.saying(state))) this.unfolded = false;
+    this.drawAll();
     const button = document.getElementById("check");
     if (!(button instanceof HTMLButtonElement)) return;
     const { check } = words;
     const running = state.check?.is === "running";
-    button.disabled = obstacle(state) !== null;
+    // Not `disabled`: the focus would be lost with each connection.
+    button.disabled = false;
+    button.setAttribute("aria-disabled", String(obstacle(state) !== null));
     button.toggleAttribute("data-stop", running);
     setText(button, running ? check.stop : state.check || state.boot.passed ? check.again : check.check);
+  }
+
+  /** Words longer than their room: all of them lie over the lesson while they are asked for. */
+  private unfold(all: boolean): void {
+    this.unfolded = all;
+    this.drawAll();
+  }
+
+  private drawAll(): void {
+    const says = document.getElementById("says");
+    const button = document.getElementById("says-all");
+    if (!says?.parentElement || !button) return;
+    if (!this.unfolded) says.parentElement.removeAttribute("data-all");
+    button.hidden = !this.unfolded && says.scrollHeight <= says.clientHeight + 1;
+    if (button.hidden) this.unfolded = false;
+    says.parentElement.toggleAttribute("data-all", this.unfolded);
+    button.setAttribute("aria-expanded", String(this.unfolded));
+    setText(button, this.unfolded ? words.check.less : words.check.all);
   }
 
   private saying({ boot, check, ...rest }: State): Saying {
@@ -96,12 +122,15 @@ export class Check {
   }
 }
 
-function drawSaying(says: HTMLElement, saying: Saying): void {
+/** True: it says something else than before. */
+function drawSaying(says: HTMLElement, saying: Saying): boolean {
   const [strong, count, text, output] = says.querySelectorAll("strong, strong ~ span, samp");
+  const before = says.textContent;
   if (says.dataset.is !== saying.is) says.scrollTop = 0;
   says.dataset.is = saying.is;
   if (strong) setText(strong, saying.strong);
   if (count) setText(count, saying.count ?? "");
   if (text) setText(text, saying.text);
   if (output) setText(output, saying.output ?? "");
+  return saying.is !== "running" && before !== says.textContent;
 }

@@ -25,8 +25,9 @@ export class Find {
     byId("find-close").addEventListener("click", () => this.close());
     this.exact.addEventListener("click", () => {
       this.exact.setAttribute("aria-pressed", String(!this.isExact));
-      // The add-on keeps what it has marked as long as the word is the same.
-      if (this.terminal) this.addons.get(this.terminal)?.clearDecorations();
+      // The add-on keeps its marks and their count as long as the word is the same.
+      if (this.terminal) this.addons.get(this.terminal)?.dispose();
+      if (this.terminal) this.addons.delete(this.terminal);
       void this.look("on", true);
     });
   }

@@ -64,8 +64,9 @@ export class Lesson {
     this.on.arrived();
   }
 
-  /** Long lines scroll sideways, also from the keyboard. */
+  /** Long lines scroll sideways, also from the keyboard; in a long row of steps the one that is here is in sight. */
   private prepare(): void {
+    byId("steps").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     for (const block of byId("lesson").querySelectorAll<HTMLElement>("pre, table")) {
       if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
     }

@@ -27,7 +27,8 @@ export class Notes {
   private readonly act = byId("note-act", HTMLButtonElement);
   private readonly closer = byId("note-close", HTMLButtonElement);
 
-  constructor() {
+  /** `drawn`: a note came or went. */
+  constructor(private readonly drawn: () => void) {
     setText(this.closer, words.note.close);
     this.act.addEventListener("click", () => this.newest()?.[1].act?.does());
     this.closer.addEventListener("click", () => {
@@ -46,6 +47,10 @@ export class Notes {
     if (this.notes.delete(about)) this.draw();
   }
 
+  get shown(): Note | undefined {
+    return this.newest()?.[1];
+  }
+
   private newest(): [string, Note] | undefined {
     return [...this.notes].at(-1);
   }
@@ -53,7 +58,7 @@ export class Notes {
   private draw(): void {
     const note = this.newest()?.[1];
     this.box.hidden = !note;
-    if (!note) return;
+    if (!note) return this.drawn();
     this.box.dataset.is = note.is;
     setText(this.title, note.title);
     setText(this.count, note.count ?? "");
@@ -64,5 +69,6 @@ export class Notes {
     setText(this.act, note.act?.label ?? "");
     this.closer.hidden = !note.closes;
     byId("note-do").hidden = !note.act && !note.closes;
+    this.drawn();
   }
 }

@@ -1,5 +1,11 @@
 // Every page but the workspace.
 
-import { improveThemeSwitch } from "./theme.js";
+import { improveCopy } from "./copycode.js";
+import { improveLook } from "./look.js";
+import { improveMenu } from "./menu.js";
+import { improveCodeForm } from "./resume.js";
 
-improveThemeSwitch();
+improveLook();
+improveMenu();
+improveCopy(document);
+improveCodeForm();

@@ -1,4 +1,4 @@
-// The phone's two views, the two lines of the terminal under the lesson, and the keys that its keyboard lacks.
+// The phone's two views, and the keys that its keyboard lacks.
 
 import { readText } from "./clipboard.js";
 import { byId } from "./dom.js";
@@ -13,11 +13,10 @@ type Held = "off" | "once" | "locked";
 export class Phone {
   private readonly work = byId("work");
   private readonly held: Record<Modifier, Held> = { ctrl: "off", alt: "off" };
-  private peekTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly tabs: () => Tabs) {
     for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
-      button.addEventListener("click", () => this.show(button.dataset.viewTo === "terminal" ? "terminal" : "lesson"));
+      button.addEventListener("click", () => this.turn(button.dataset.viewTo === "terminal" ? "terminal" : "lesson"));
     }
     const keys = byId("keys");
     keys.hidden = false;
@@ -42,16 +41,19 @@ export class Phone {
     return out;
   }
 
-  /** The terminal has printed: the peek follows, and the switch says so. */
+  /** The terminal has printed: the switch says so. */
   printed(): void {
-    this.peekTimer ??= setTimeout(() => {
-      this.peekTimer = undefined;
-      byId("peek-lines").textContent = this.tabs().inFront?.lastLines(2).join("\n") ?? "";
-      if (this.work.dataset.view === "lesson") byId("switch-new").hidden = false;
-    }, 150);
+    if (this.work.dataset.view === "lesson") byId("switch-new").hidden = false;
   }
 
-  private show(view: "lesson" | "terminal"): void {
+  /** Goes to a view; where both are in sight, the focus goes there. */
+  show(view: "lesson" | "terminal"): void {
+    this.turn(view);
+    if (view === "lesson") byId("lesson").focus();
+    else this.tabs().inFront?.focus();
+  }
+
+  private turn(view: "lesson" | "terminal"): void {
     this.work.dataset.view = view;
     for (const button of document.querySelectorAll<HTMLElement>("[data-view-to]")) {
       button.setAttribute("aria-selected", String(button.dataset.viewTo === view));

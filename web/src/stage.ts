@@ -70,7 +70,8 @@ class Card {
   }
 }
 
-function saying({ phase, refusal }: State): { title: string; text: string; button?: string } {
+/** What there is to say where there is no machine. */
+export function saying({ phase, refusal }: State): { title: string; text: string; button?: string } {
   const { starting, failed, ended, refused } = words.wait;
   if (refusal) return { title: refused.title, text: refusal, button: refused.again };
   switch (phase?.is) {

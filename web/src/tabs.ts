@@ -4,7 +4,7 @@
 import { Terminal, type Events, type Run } from "./terminal.js";
 import type { Retry } from "./retry.js";
 import { sound } from "./bell.js";
-import { byId } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { Halves } from "./halves.js";
 import type { Copied } from "./remote-copy.js";
 import { settings } from "./settings.js";
@@ -14,7 +14,7 @@ import type { Id, RunState } from "./wire.js";
 import { words } from "./words.js";
 
 const TERMINALS_MAX = 9;
-const LETTERS = { min: 10, max: 28 };
+const LETTERS = { min: 10, max: 28, usual: 14 };
 
 /** What tabs tell the rest of the page. */
 export interface Hooks {
@@ -57,11 +57,12 @@ export class Tabs {
     private readonly viewer: Id,
     private readonly hooks: Hooks,
   ) {
-    const usual = parseFloat(getComputedStyle(this.stage).getPropertyValue("--term-size")) || 14;
-    this.letters = Number(settings.get("letters")) || usual;
+    this.letters = this.usualLetters();
     this.add.addEventListener("click", () => this.openNext());
-    byId("smaller").addEventListener("click", () => this.setLetters(this.letters - 1));
-    byId("larger").addEventListener("click", () => this.setLetters(this.letters + 1));
+    for (const button of document.querySelectorAll<HTMLElement>("[data-letters]")) {
+      button.addEventListener("click", () => this.setLetters(this.letters + Number(button.dataset.letters)));
+    }
+    this.drawLetters();
     this.list.addEventListener("keydown", (event) => this.onKey(event));
     this.halves = new Halves(this.stage, () => this.divide());
   }
@@ -285,10 +286,28 @@ export class Tabs {
     if (state.attached !== attached || state.fullScreen !== fullScreen) this.store.update({ attached, fullScreen });
   }
 
+  /** Size and colours again, after a change of the looks. */
+  redraw(): void {
+    this.letters = this.usualLetters();
+    this.drawLetters();
+    for (const { terminal } of this.tabs.values()) terminal.recolour();
+  }
+
   private setLetters(size: number): void {
     this.letters = Math.max(LETTERS.min, Math.min(LETTERS.max, size));
-    settings.set("letters", String(this.letters));
+    settings.set(lettersKey(), String(this.letters));
+    this.drawLetters();
+  }
+
+  private drawLetters(): void {
+    setText(byId("letters"), String(this.letters));
     for (const { terminal } of this.tabs.values()) terminal.setLetters(this.letters);
+  }
+
+  /** What was chosen here before, or else what the style sheet says. */
+  private usualLetters(): number {
+    const token = parseFloat(getComputedStyle(this.stage).getPropertyValue("--term-size"));
+    return Number(settings.get(lettersKey())) || token || LETTERS.usual;
   }
 
   /** Arrows move between tabs, as in every list of tabs. */
@@ -303,4 +322,9 @@ export class Tabs {
     this.show(number);
     this.focusTab();
   }
+}
+
+/** Letters for a room are chosen apart from those for a desk. */
+function lettersKey(): string {
+  return document.documentElement.dataset.size === "projector" ? "letters.projector" : "letters";
 }

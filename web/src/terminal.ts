@@ -14,6 +14,7 @@ import type { Retry } from "./retry.js";
 import { Socket, type Final } from "./socket.js";
 import { Stream, type Effect } from "./stream.js";
 import { cleanPaste, lineCount } from "./text.js";
+import { scrollByTouch } from "./touch.js";
 import { measureLetters } from "./widths.js";
 import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "./wire.js";
 import { words } from "./words.js";
@@ -169,6 +170,13 @@ export class Terminal {
   /** Letters of another size. */
   setLetters(size: number): void {
     this.fit.setLetters(size);
+  }
+
+  /** The stage's colours again, after a change of the looks. */
+  recolour(): void {
+    const style = getComputedStyle(this.pane);
+    this.xterm.options.theme = themeOf(style);
+    this.xterm.options.minimumContrastRatio = contrastOf(style);
   }
 
   setReader(on: boolean): void {
@@ -338,7 +346,7 @@ export class Terminal {
       lineHeight: Number(style.getPropertyValue("--term-line")) || 1.4,
       theme: themeOf(style),
       scrollback: SCROLLBACK,
-      minimumContrastRatio: 4.5,
+      minimumContrastRatio: contrastOf(style),
       screenReaderMode: look.reader,
       macOptionIsMeta: true,
       rightClickSelectsWord: false,
@@ -349,6 +357,7 @@ export class Terminal {
     xterm.open(this.pane);
     this.prepareField(xterm);
     this.showLooking();
+    scrollByTouch(this.pane);
     xterm.onData((text) => this.onData(text));
     xterm.onBinary((text) => {
       if (this.writer) this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));
@@ -427,10 +436,10 @@ function themeOf(style: CSSStyleDeclaration): ITheme {
   return {
     background: token("land"),
     foreground: hue("white"),
-    cursor: token("edge"),
+    cursor: token("edge-rim"),
     cursorAccent: token("on-edge"),
     selectionBackground: token("selection"),
-    black: token("raised"),
+    black: hue("black"),
     red: hue("red"),
     green: hue("green"),
     yellow: hue("yellow"),
@@ -445,11 +454,16 @@ function themeOf(style: CSSStyleDeclaration): ITheme {
     brightBlue: hue("blue"),
     brightMagenta: hue("magenta"),
     brightCyan: hue("cyan"),
-    brightWhite: "#ffffff",
+    brightWhite: hue("bright"),
     scrollbarSliderBackground: `${token("line-ui")}66`,
     scrollbarSliderHoverBackground: `${token("line-ui")}aa`,
     scrollbarSliderActiveBackground: token("line-ui"),
   };
+}
+
+/** What a program's own colours are held to. */
+function contrastOf(style: CSSStyleDeclaration): number {
+  return Number(style.getPropertyValue("--term-contrast")) || 4.5;
 }
 
 /** Text that is ours, not the program's. */

@@ -52,6 +52,10 @@ export const words = {
       title: "The next page did not come",
       text: "The server did not answer. Your machine goes on; try the link again in a moment.",
     },
+    sheetUnreachable: {
+      title: "This did not come",
+      text: "The server did not answer. Your machine goes on; try again in a moment.",
+    },
     refused: "The server does not speak to this page any more. Reload it; your machine keeps everything.",
   },
   terminal: {
@@ -113,6 +117,8 @@ export const words = {
     check: "Check",
     again: "Check again",
     stop: "Stop",
+    all: "All of it",
+    less: "Less of it",
     says: {
       idle: ["Your turn.", "Do it in the terminal, then check. The check only looks; it changes nothing."],
       none: ["Nothing to check here.", "Go on when you are ready."],
@@ -131,6 +137,7 @@ export const words = {
   },
   change: "Change to the fuller machine? This one ends, and its files and terminals go with it. Your progress stays.",
   leave: "End this machine? Its files and terminals go with it. Your progress stays.",
+  sheet: { unreachable: "The server did not answer. Nothing was changed; try again in a moment." },
   passedStep: (step: string) => `Step ${step}, passed`,
   seconds: (n: number) => `, ${n} s`,
 };

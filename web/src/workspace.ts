@@ -7,20 +7,25 @@ import { drawUnderPolicy } from "./csp.js";
 import { byId } from "./dom.js";
 import { improveEdge } from "./edge.js";
 import { Find } from "./find.js";
+import { keepFocus } from "./focus.js";
 import { shortcut } from "./keys.js";
 import { Lesson, bootOf } from "./lesson.js";
 import type { News } from "./live.js";
+import { followLook, improveLook } from "./look.js";
+import { improveMenu } from "./menu.js";
 import { Notes } from "./notes.js";
+import { Peek } from "./peek.js";
 import { Phone } from "./phone.js";
 import type { Copied } from "./remote-copy.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
+import { improveShortcuts } from "./shortcuts.js";
+import { improveSheets } from "./sheet.js";
 import { drawStage, ringStrip } from "./stage.js";
 import { Store, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
 import { Tabs } from "./tabs.js";
-import { improveThemeSwitch } from "./theme.js";
 import { Transcript } from "./transcript.js";
 import { newId } from "./wire.js";
 import { words } from "./words.js";
@@ -33,12 +38,16 @@ if (!boot) throw new Error("the page has no boot data");
 
 // Browsers hide the nonce from the attribute and keep it in the property.
 drawUnderPolicy(document.querySelector<HTMLScriptElement>("script[nonce]")?.nonce ?? "");
-improveThemeSwitch();
+improveLook();
+improveMenu();
 improveEdge(boot.base);
 
 const store = new Store(initial(boot));
 const api = new Api(boot);
-const notes = new Notes();
+const notes = new Notes(() => {
+  keep();
+  peek.draw();
+});
 const retry = new Retry(() => store.update({ lost: retry.state }));
 const phone = new Phone(() => tabs);
 const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
@@ -50,7 +59,10 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
   leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
   modify: (text) => phone.modify(text),
-  printed: () => phone.printed(),
+  printed: () => {
+    phone.printed();
+    peek.printed();
+  },
   rang: () => ringStrip(),
   copied: (what) => notes.show("clipboard", { is: what.is === "copied" ? "info" : "warn", ...copiedWords(what), closes: true }),
 });
@@ -78,10 +90,23 @@ const session: Session = new Session(store, api, retry, {
   news: (news) => onNews(news),
   refused: () => showNotice("reload", words.note.refused),
 });
+const peek = new Peek(store, notes, () => tabs.inFront?.lastLines(2) ?? []);
+const keep = keepFocus(() => {
+  tabs.inFront?.focus();
+  return tabs.inFront !== undefined;
+});
 drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
-improveMenu();
+fillMenu();
 listenForShortcuts();
+followLook(() => tabs.redraw());
+improveShortcuts({
+  lesson: () => phone.show("lesson"),
+  terminal: () => phone.show("terminal"),
+  check: () => document.getElementById("check")?.click(),
+});
+improveSheets(() => notes.show("page", { is: "warn", ...words.note.sheetUnreachable, closes: true }));
 watchNetwork();
+store.watch(keep);
 if (boot.playable) void session.open();
 
 function onNews(news: News): void {
@@ -167,9 +192,10 @@ function listenForShortcuts(): void {
   });
 }
 
-function improveMenu(): void {
+/** What the menu has beside the looks. Without a script nothing of it would work. */
+function fillMenu(): void {
   const menu = byId("menu", HTMLDetailsElement);
-  menu.hidden = false;
+  for (const group of menu.querySelectorAll<HTMLElement>(".menu__group[hidden]")) group.hidden = false;
   const reader = byId("reader", HTMLInputElement);
   reader.checked = tabs.readerMode;
   reader.addEventListener("change", () => tabs.setReader(reader.checked));
@@ -181,14 +207,7 @@ function improveMenu(): void {
   bell.addEventListener("change", () => settings.set("bell-sound", bell.checked ? "on" : "off"));
   byId("leave").addEventListener("click", () => {
     menu.open = false;
-    if (confirm(words.leave)) void session.leave();
-  });
-  document.addEventListener("click", (event) => {
-    if (event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
-  });
-  menu.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    menu.open = false;
     menu.querySelector("summary")?.focus();
+    if (confirm(words.leave)) void session.leave();
   });
 }

@@ -75,6 +75,8 @@ pub enum Need {
     DataDirectory,
     Disk,
     Memory,
+    /// Room for as many learners as memory, processors and disk together carry.
+    Learners,
     Port,
 }
 

@@ -24,6 +24,8 @@ use crate::launch::lease::{Ids, RANGE, SLOTS_MAX, WEB_ID};
 use crate::launch::plan::staging_directory;
 use crate::network::netlink::Netlink;
 use crate::rootfs::disk;
+use crate::sizing::{self, Capacity};
+use crate::spec::Limits;
 use crate::sys;
 use crate::sys::process::CLONE_NEWTIME;
 
@@ -93,6 +95,7 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::DataDirectory, data_directory(place.data));
     add(Need::Disk, room(place.data));
     add(Need::Memory, memory());
+    add(Need::Learners, learners(place.data));
     if let Some(listen) = place.listen {
         add(Need::Port, port(listen));
     }
@@ -432,8 +435,43 @@ fn memory() -> State {
     }
 }
 
+fn learners(data: &Path) -> State {
+    let host = match machine(data) {
+        Ok(host) => host,
+        Err(error) => return State::Weak(Cause::Other(format!("cannot tell: {error}"))),
+    };
+    let capacity = Capacity::of(host, &Limits::default());
+    match capacity.learners {
+        0 => State::Weak(Cause::Other(capacity.to_string())),
+        _ => State::Present(capacity.to_string()),
+    }
+}
+
+/// What there is of this machine, whoever uses it now.
+fn machine(data: &Path) -> io::Result<sizing::Host> {
+    let memory = in_meminfo(&fs::read_to_string("/proc/meminfo")?, "MemTotal:").ok_or(io::ErrorKind::InvalidData)?;
+    let stat = statvfs(existing(data))?;
+    Ok(sizing::Host {
+        memory_bytes: memory.min(memory_of_container()),
+        processors: std::thread::available_parallelism()?.get() as u64,
+        disk_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+    })
+}
+
+/// What an outer container allows: the limit at the root of the control groups that we see.
+fn memory_of_container() -> u64 {
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limits = files.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+    limits.min().unwrap_or(u64::MAX)
+}
+
 fn available_memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    in_meminfo(meminfo, "MemAvailable:")
+}
+
+/// A line of proc_meminfo(5), in bytes.
+fn in_meminfo(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

@@ -23,6 +23,7 @@ pub mod image;
 pub mod assets;
 pub mod scenario;
 pub mod structure;
+pub mod progress;
 
 use std::path::Path;
 

@@ -337,7 +337,7 @@ fn slug(name: &str) -> String {
 /// A course's segment: the site has pages of its own, and a course must not take their place.
 fn course_slug(name: &str) -> String {
     match slug(name).as_str() {
-        taken @ ("api" | "assets" | "health" | "theme") => format!("{taken}-course"),
+        taken @ ("api" | "assets" | "health" | "look") => format!("{taken}-course"),
         free => free.into(),
     }
 }

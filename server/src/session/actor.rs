@@ -30,6 +30,7 @@ use super::view::{
 };
 use super::{check, place, script};
 use crate::lesson::model::{Page, PageKind, Scenario, Verify};
+use crate::lesson::progress::{PassedStep, StepMark};
 use crate::sandbox::{Sandbox, Sandboxes};
 use crate::store::{Ending, SandboxState, SessionRow, SessionState, Store, StoreError, UnixMs};
 
@@ -695,7 +696,8 @@ impl Actor {
     async fn checked(&mut self, check: Check) {
         let Some(running) = self.check.take_if(|running| running.step == check.step) else { return };
         if check.is == Outcome::Passed {
-            match self.seed.store.pass(self.seed.row.id, check.step, UnixMs::now()).await {
+            let (id, step) = (self.seed.row.id, self.passed_step(check.step));
+            match self.seed.store.pass(id, &step, UnixMs::now()).await {
                 Ok(()) => self.change(|view| {
                     if let Err(at) = view.passed.binary_search(&check.step) {
                         view.passed.insert(at, check.step);
@@ -705,6 +707,13 @@ impl Actor {
             }
         }
         self.tell(running, check);
+    }
+
+    /// What is kept of a step that has passed: enough to tell it again in another version of the lesson.
+    fn passed_step(&self, step: u32) -> PassedStep {
+        let mark = self.page(PageKind::Step(step)).and_then(StepMark::of).unwrap_or_default();
+        let digest = self.seed.scenario.as_ref().map_or(&self.seed.row.digest, |scenario| &scenario.digest);
+        PassedStep { digest: digest.clone(), step, mark }
     }
 
     fn tell(&mut self, running: RunningCheck, check: Check) {

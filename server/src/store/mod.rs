@@ -9,6 +9,8 @@ mod error;
 mod records;
 mod sessions;
 mod learners;
+mod codes;
+mod sweep;
 mod sandboxes;
 
 #[cfg(test)]
@@ -21,11 +23,13 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 pub use error::StoreError;
+pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
 pub use records::{
-    Ending, LearnerId, Opened, Opening, Passed, SandboxRow, SandboxState, SecretHash, SessionId, SessionRow,
-    SessionState, UnixMs,
+    CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed, SandboxRow,
+    SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
 pub use sessions::Room;
+pub use sweep::{Keep, Swept};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 

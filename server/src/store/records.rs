@@ -7,6 +7,8 @@ use quayside_runtime::spec::SandboxId;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::lesson::progress::PassedStep;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -45,6 +47,10 @@ id! {
     LearnerId
 }
 id! {
+    /// One browser of a learner. Public, as a session's id is.
+    DeviceId
+}
+id! {
     /// One learner in one scenario. Public: it stands in URLs, and opens nothing without the cookie.
     SessionId
 }
@@ -59,12 +65,13 @@ impl UnixMs {
     }
 }
 
-/// What the store keeps of a learner's secret.
+/// What the store keeps of a secret: a device's cookie, or a resume code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretHash(String);
 
 impl SecretHash {
-    /// The secret is 256 random bits, so one round of sha256 is enough: there is nothing to guess.
+    /// A cookie is 256 random bits and a code 70, so one round of sha256 is enough: there is nothing to guess, and a
+    /// look-up by the hash tells nothing of the secret by the time that it takes.
     pub fn of(secret: &[u8]) -> Self {
         let digest = Sha256::digest(secret);
         Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -73,6 +80,52 @@ impl SecretHash {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A browser that is to be a learner's from now on.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    pub id: DeviceId,
+    pub secret: SecretHash,
+    pub name: String,
+}
+
+/// A browser of a learner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub id: DeviceId,
+    pub learner: LearnerId,
+    pub name: String,
+    pub created: UnixMs,
+    /// Not to the minute: see [`super::SEEN_EVERY_MS`].
+    pub seen: UnixMs,
+}
+
+/// The learner's code that works now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCode {
+    pub created: UnixMs,
+    pub expires: UnixMs,
+}
+
+/// What a code is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeState {
+    /// It brings this learner.
+    Open(LearnerId),
+    Used(UnixMs),
+    Replaced(UnixMs),
+    Expired(UnixMs),
+    Unknown,
+}
+
+/// What came of redeeming a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redeemed {
+    /// The new device is this learner's.
+    As(LearnerId),
+    /// Somebody was quicker, or it stopped working meanwhile.
+    Not(CodeState),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +139,8 @@ pub struct SessionRow {
     /// Where the learner is: `intro`, `1`, …, `finish`.
     pub page: String,
     pub state: SessionState,
+    /// Another session of this learner is in front in this scenario.
+    pub aside: bool,
     pub created: UnixMs,
     pub ended: Option<UnixMs>,
     /// Why it ended, for the learner.
@@ -140,7 +195,7 @@ pub enum Opened {
 pub struct Passed {
     pub course: String,
     pub scenario: String,
-    pub step: u32,
+    pub step: PassedStep,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

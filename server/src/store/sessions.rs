@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::records::{Ending, LearnerId, Opened, Opening, SessionId, SessionRow, SessionState, UnixMs};
 use super::{Store, StoreError};
+use crate::lesson::progress::PassedStep;
 
 /// How many live sessions there may be, the one that is to begin among them.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,7 @@ pub struct Room {
 macro_rules! select_sessions {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT id, learner, course, scenario, digest, page, state, created_ms, ended_ms, why, detail FROM session ",
+            "SELECT id, learner, course, scenario, digest, page, state, aside, created_ms, ended_ms, why, detail FROM session ",
             $rest
         ))
     };
@@ -36,7 +37,7 @@ impl Store {
              SELECT $1, $2, $3, $4, $5, $6, 'live', CAST($7 AS BIGINT), 1 \
              WHERE (SELECT count(*) FROM session WHERE ended_ms IS NULL) < CAST($8 AS BIGINT) \
              AND (SELECT count(*) FROM session WHERE ended_ms IS NULL AND learner = $2) < CAST($9 AS BIGINT) \
-             ON CONFLICT (learner, course, scenario) WHERE ended_ms IS NULL DO NOTHING",
+             ON CONFLICT (learner, course, scenario) WHERE ended_ms IS NULL AND aside = 0 DO NOTHING",
         )
         .bind(id.to_string())
         .bind(opening.learner.to_string())
@@ -67,14 +68,24 @@ impl Store {
             .map_err(|source| self.failed(source))
     }
 
-    /// The session that this learner has in the scenario now.
+    /// Whose a session is.
+    pub async fn owner(&self, id: SessionId) -> Result<Option<LearnerId>, StoreError> {
+        sqlx::query("SELECT learner FROM session WHERE id = $1")
+            .bind(id.to_string())
+            .try_map(|row: SqliteRow| parsed(&row, "learner"))
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(|source| self.failed(source))
+    }
+
+    /// The session that this learner has in front in the scenario now.
     pub async fn live_session(
         &self,
         learner: LearnerId,
         course: &str,
         scenario: &str,
     ) -> Result<Option<SessionRow>, StoreError> {
-        select_sessions!("WHERE learner = $1 AND course = $2 AND scenario = $3 AND ended_ms IS NULL")
+        select_sessions!("WHERE learner = $1 AND course = $2 AND scenario = $3 AND ended_ms IS NULL AND aside = 0")
             .bind(learner.to_string())
             .bind(course)
             .bind(scenario)
@@ -84,7 +95,7 @@ impl Store {
             .map_err(|source| self.failed(source))
     }
 
-    /// The session that this learner had in the scenario last, live or not.
+    /// The session that this learner has in front in the scenario, or had last.
     pub async fn latest_session(
         &self,
         learner: LearnerId,
@@ -92,7 +103,8 @@ impl Store {
         scenario: &str,
     ) -> Result<Option<SessionRow>, StoreError> {
         select_sessions!(
-            "WHERE learner = $1 AND course = $2 AND scenario = $3 ORDER BY created_ms DESC, id DESC LIMIT 1"
+            "WHERE learner = $1 AND course = $2 AND scenario = $3 \
+             ORDER BY CASE WHEN ended_ms IS NULL THEN aside ELSE 2 END, created_ms DESC, id DESC LIMIT 1"
         )
         .bind(learner.to_string())
         .bind(course)
@@ -112,18 +124,54 @@ impl Store {
             .map_err(|source| self.failed(source))
     }
 
-    /// The learner's live and past sessions, newest first, one for each scenario.
+    /// One session for each scenario, the one in front or the last, newest first.
     pub async fn sessions_of(&self, learner: LearnerId) -> Result<Vec<SessionRow>, StoreError> {
         select_sessions!(
-            "WHERE learner = $1 AND created_ms = (SELECT max(later.created_ms) FROM session AS later \
-             WHERE later.learner = session.learner AND later.course = session.course \
-             AND later.scenario = session.scenario) ORDER BY created_ms DESC, id DESC"
+            "WHERE learner = $1 AND id = (SELECT other.id FROM session AS other \
+             WHERE other.learner = session.learner AND other.course = session.course \
+             AND other.scenario = session.scenario \
+             ORDER BY CASE WHEN other.ended_ms IS NULL THEN other.aside ELSE 2 END, other.created_ms DESC, other.id DESC \
+             LIMIT 1) ORDER BY created_ms DESC, id DESC"
         )
         .bind(learner.to_string())
         .try_map(session_row)
         .fetch_all(&self.reader)
         .await
         .map_err(|source| self.failed(source))
+    }
+
+    /// The learner's sessions that live, oldest first: a few.
+    pub async fn live_sessions_of(&self, learner: LearnerId) -> Result<Vec<SessionRow>, StoreError> {
+        select_sessions!("WHERE learner = $1 AND ended_ms IS NULL ORDER BY created_ms, id")
+            .bind(learner.to_string())
+            .try_map(session_row)
+            .fetch_all(&self.reader)
+            .await
+            .map_err(|source| self.failed(source))
+    }
+
+    /// The scenario's pages lead to this session from now on, and no longer to the learner's other one in it.
+    pub async fn bring_forward(&self, id: SessionId) -> Result<(), StoreError> {
+        let failed = |source| self.failed(source);
+        let mut transaction = self.writer.begin().await.map_err(failed)?;
+        sqlx::query(
+            "UPDATE session SET aside = 1, version = version + 1 WHERE ended_ms IS NULL AND aside = 0 AND id <> $1 \
+             AND EXISTS (SELECT 1 FROM session AS front WHERE front.id = $1 AND front.ended_ms IS NULL \
+             AND front.learner = session.learner AND front.course = session.course \
+             AND front.scenario = session.scenario)",
+        )
+        .bind(id.to_string())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let done =
+            sqlx::query("UPDATE session SET aside = 0, version = version + 1 WHERE id = $1 AND ended_ms IS NULL")
+                .bind(id.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        self.one(done)?;
+        transaction.commit().await.map_err(failed)
     }
 
     async fn count_live_of(&self, learner: LearnerId) -> Result<u32, StoreError> {
@@ -163,19 +211,35 @@ impl Store {
         Ok(())
     }
 
-    /// The check of `step` has passed; passing again keeps the first time.
-    pub async fn pass(&self, session: SessionId, step: u32, now: UnixMs) -> Result<(), StoreError> {
+    /// The check of a step has passed, in this session and for its learner; passing again keeps the first time.
+    pub async fn pass(&self, session: SessionId, step: &PassedStep, now: UnixMs) -> Result<(), StoreError> {
+        let failed = |source| self.failed(source);
+        let mut transaction = self.writer.begin().await.map_err(failed)?;
         sqlx::query(
             "INSERT INTO progress (session, step, passed_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (session, step) DO NOTHING",
         )
         .bind(session.to_string())
-        .bind(step)
+        .bind(step.step)
         .bind(now.0)
-        .execute(&self.writer)
+        .execute(&mut *transaction)
         .await
-        .map_err(|source| self.failed(source))?;
-        Ok(())
+        .map_err(failed)?;
+        sqlx::query(
+            "INSERT INTO passed (learner, course, scenario, digest, step, title, script, passed_ms) \
+             SELECT learner, course, scenario, $2, CAST($3 AS BIGINT), $4, $5, CAST($6 AS BIGINT) \
+             FROM session WHERE id = $1 ON CONFLICT (learner, course, scenario, digest, step) DO NOTHING",
+        )
+        .bind(session.to_string())
+        .bind(&step.digest)
+        .bind(step.step)
+        .bind(&step.mark.title)
+        .bind(&step.mark.script)
+        .bind(now.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
     }
 
     pub async fn passed(&self, session: SessionId) -> Result<Vec<u32>, StoreError> {
@@ -220,6 +284,7 @@ fn session_row(row: SqliteRow) -> sqlx::Result<SessionRow> {
         digest: row.try_get("digest")?,
         page: row.try_get("page")?,
         state: parsed::<SessionState>(&row, "state")?,
+        aside: row.try_get::<i64, _>("aside")? != 0,
         created: UnixMs(row.try_get("created_ms")?),
         ended: row.try_get::<Option<i64>, _>("ended_ms")?.map(UnixMs),
         why: row.try_get("why")?,

@@ -14,9 +14,10 @@ use super::cookie::Secret;
 use super::error::{WebError, accepts_json};
 use super::messages::{CheckBody, SessionBody};
 use super::visit::Visit;
+use crate::learner::browser_name;
 use crate::lesson::model::{PageKind, Scenario};
 use crate::session::{Found, Handle, Refusal};
-use crate::store::{LearnerId, UnixMs};
+use crate::store::{DeviceId, LearnerId, NewDevice, UnixMs};
 
 #[derive(Debug, Deserialize)]
 pub struct StartForm {
@@ -40,7 +41,7 @@ pub async fn start(
     let (learner, cookie) = match known {
         Some(learner) => (learner, None),
         None => {
-            let (learner, secret) = introduce(&app).await?;
+            let (learner, secret) = introduce(&app, &headers).await?;
             (learner, Some(secret.cookie(visit.scheme)))
         }
     };
@@ -73,10 +74,16 @@ async fn has_session(app: &App, learner: Option<LearnerId>, scenario: &Scenario)
     }
 }
 
-async fn introduce(app: &App) -> Result<(LearnerId, Secret), WebError> {
+async fn introduce(app: &App, headers: &HeaderMap) -> Result<(LearnerId, Secret), WebError> {
     let (id, secret) = (LearnerId::random(), Secret::random());
-    app.store().add_learner(id, &secret.hash(), UnixMs::now()).await?;
+    app.store().add_learner(id, &new_device(&secret, headers), UnixMs::now()).await?;
     Ok((id, secret))
+}
+
+/// The browser that asks, under a secret that only it is told.
+pub fn new_device(secret: &Secret, headers: &HeaderMap) -> NewDevice {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    NewDevice { id: DeviceId::random(), secret: secret.hash(), name: browser_name(agent) }
 }
 
 pub async fn session(
@@ -138,6 +145,18 @@ pub async fn leave(
         }
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The scenario's pages lead to this machine from now on, and no longer to the learner's other one.
+pub async fn bring_forward(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let view = live(app.session(&visit, &headers, &id).await?)?.view();
+    app.store().bring_forward(view.id).await?;
+    Ok(Redirect::to(&format!("{}{}/{}/{}", app.base().as_str(), view.course, view.scenario, view.page)).into_response())
 }
 
 fn live(found: Found) -> Result<Handle, WebError> {

@@ -5,21 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use super::bucket::Buckets;
 use super::cookie::Secret;
 use super::error::WebError;
-use super::pages::{Frame, Look};
+use super::guesses::Guesses;
+use super::look::Look;
+use super::pages::Frame;
 use super::visit::{Names, Nonce, Turned, Visit, visit};
 use crate::config::{BasePath, Network, WebConfig};
 use crate::sandbox::Sandboxes;
 use crate::session::{Found, Roster, Shelf};
 use crate::stop::Stopping;
-use crate::store::{LearnerId, SessionId, Store};
+use crate::store::{Device, DeviceId, LearnerId, SEEN_EVERY_MS, SessionId, Store, UnixMs};
 
 /// How long WebSockets may take to say goodbye when the process stops.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Devices taken off that a WebSocket may not have heard of yet; one that is further behind ends itself.
+const TAKEN_OFF_MAX: usize = 64;
+/// Codes that one address may make at once, and each minute after that: a class makes one each, some a second.
+const CODES_BURST: u32 = 120;
+const CODES_PER_MINUTE: u32 = 60;
 
 /// A handle; clones share everything.
 #[derive(Clone)]
@@ -41,6 +49,10 @@ struct Inner {
     names: Names,
     proxies: Vec<Network>,
     starts: Buckets,
+    codes: Buckets,
+    guesses: Guesses,
+    /// Devices that are nobody's any more.
+    taken_off: broadcast::Sender<DeviceId>,
     parts: Parts,
     sockets: mpsc::WeakSender<()>,
 }
@@ -75,6 +87,9 @@ impl App {
             names: Names::new(machine, &config.hosts),
             proxies: config.trusted_proxies.clone(),
             starts: Buckets::new(config.sessions.starts_burst, config.sessions.starts_per_minute),
+            codes: Buckets::new(CODES_BURST, CODES_PER_MINUTE),
+            guesses: Guesses::new(),
+            taken_off: broadcast::channel(TAKEN_OFF_MAX).0,
             parts,
             sockets: ours.downgrade(),
         };
@@ -105,6 +120,27 @@ impl App {
         &self.inner.starts
     }
 
+    pub fn codes(&self) -> &Buckets {
+        &self.inner.codes
+    }
+
+    pub fn guesses(&self) -> &Guesses {
+        &self.inner.guesses
+    }
+
+    /// Ends what a device still has open.
+    pub fn take_off(&self, device: DeviceId) {
+        // Nobody listens: then nothing is open.
+        let _ = self.inner.taken_off.send(device);
+    }
+
+    /// When `device` is taken off. What was asked for after its cookie was read is heard, too, if this is called
+    /// before it.
+    pub fn taken_off(&self, device: DeviceId) -> impl Future<Output = ()> + Send + use<> {
+        let mut taken_off = self.inner.taken_off.subscribe();
+        async move { while taken_off.recv().await.is_ok_and(|gone| gone != device) {} }
+    }
+
     pub fn stopping(&self) -> Stopping {
         self.inner.parts.stopping.clone()
     }
@@ -122,22 +158,51 @@ impl App {
         Frame { base: self.inner.base.as_str().into(), nonce: nonce.0.clone(), look: Look::from_cookies(cookies) }
     }
 
+    /// The device whose cookie came with the request.
+    pub async fn device(&self, visit: &Visit, headers: &HeaderMap) -> Result<Option<Device>, WebError> {
+        let mut known: Option<Device> = None;
+        for secret in Secret::all_of(headers, visit.scheme) {
+            let found = self.store().device_by_secret(&secret.hash()).await?;
+            match (&known, found) {
+                (_, None) => {}
+                (None, found) => known = found,
+                // One of them was planted, and nothing tells which.
+                (Some(_), Some(_)) => return Err(WebError::two_cookies()),
+            }
+        }
+        if let Some(device) = &known {
+            let now = UnixMs::now();
+            if now.0 - device.seen.0 >= SEEN_EVERY_MS {
+                self.store().see_device(device.id, now).await?;
+            }
+        }
+        Ok(known)
+    }
+
     /// The learner whose cookie came with the request.
     pub async fn learner(&self, visit: &Visit, headers: &HeaderMap) -> Result<Option<LearnerId>, WebError> {
-        match Secret::of(headers, visit.scheme) {
-            Some(secret) => Ok(self.store().learner_by_secret(&secret.hash()).await?),
-            None => Ok(None),
-        }
+        Ok(self.device(visit, headers).await?.map(|device| device.learner))
     }
 
     /// A session of the learner who asks. Somebody else's is as unknown as none at all.
     pub async fn session(&self, visit: &Visit, headers: &HeaderMap, id: &str) -> Result<Found, WebError> {
+        Ok(self.session_by(visit, headers, id).await?.0)
+    }
+
+    /// The same, with the device that asks.
+    pub async fn session_by(
+        &self,
+        visit: &Visit,
+        headers: &HeaderMap,
+        id: &str,
+    ) -> Result<(Found, DeviceId), WebError> {
         let id: SessionId = id.parse().map_err(|_| WebError::no_session())?;
-        let learner = self.learner(visit, headers).await?.ok_or_else(WebError::no_session)?;
-        let found = self.roster().find(id).await?.ok_or_else(WebError::no_session)?;
-        if found.view().learner != learner {
+        let device = self.device(visit, headers).await?.ok_or_else(WebError::no_session)?;
+        // The store says whose it is: a session changes hands when its learner becomes another by a code.
+        if self.store().owner(id).await? != Some(device.learner) {
             return Err(WebError::no_session());
         }
-        Ok(found)
+        let found = self.roster().find(id).await?.ok_or_else(WebError::no_session)?;
+        Ok((found, device.id))
     }
 }

@@ -1,4 +1,4 @@
-//! How often an address may start a session: a bucket of tokens each.
+//! How often an address may do a thing (start a session, try a code): a bucket of tokens each.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -44,6 +44,14 @@ impl Buckets {
         Err(Duration::try_from_secs_f64((1.0 - level.tokens) / self.per_second).unwrap_or(Duration::MAX))
     }
 
+    /// Gives a token back: what it was taken for turned out to be harmless.
+    pub fn give_back(&self, address: IpAddr) {
+        let mut levels = self.levels.lock().expect("arithmetic does not panic");
+        if let Some(level) = levels.get_mut(&household(address)) {
+            level.tokens = (level.tokens + 1.0).min(self.burst);
+        }
+    }
+
     fn tokens(&self, level: &Level, now: Instant) -> f64 {
         let since = now.saturating_duration_since(level.at).as_secs_f64();
         (level.tokens + since * self.per_second).min(self.burst)
@@ -82,6 +90,17 @@ mod tests {
         assert_eq!(buckets.take(school, now), Err(Duration::from_secs(1)));
         assert_eq!(buckets.take("192.0.2.2".parse().expect("an address"), now), Ok(()), "another address");
         assert_eq!(buckets.take(school, now + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn a_token_that_is_given_back_is_there_again_and_never_more_than_the_burst() {
+        let buckets = Buckets::new(1, 60);
+        let (now, school) = (Instant::now(), "192.0.2.1".parse().expect("an address"));
+        assert!(buckets.take(school, now).is_ok());
+        buckets.give_back(school);
+        buckets.give_back(school);
+        assert!(buckets.take(school, now).is_ok());
+        assert!(buckets.take(school, now).is_err());
     }
 
     #[test]

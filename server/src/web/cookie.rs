@@ -1,14 +1,18 @@
-//! The two cookies that the server reads and writes: who a learner is, and how pages are drawn.
+//! The cookies that the server reads and writes: who a learner is, and how pages are drawn.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use super::look::Choice;
 use super::visit::Scheme;
 use crate::store::SecretHash;
 
 /// A year: a class comes back after the holidays.
 const MAX_AGE: u32 = 365 * 24 * 60 * 60;
 
-/// A learner's 256 random bits. They are in the browser and nowhere else.
+/// Cookies of our name that are looked at in one request.
+const COOKIES_MAX: usize = 4;
+
+/// A device's 256 random bits. They are in the browser and nowhere else.
 pub struct Secret([u8; 32]);
 
 impl Secret {
@@ -29,10 +33,25 @@ impl Secret {
         HeaderValue::from_str(&line).expect("a name and hexadecimal digits are a header's characters")
     }
 
-    /// The learner's cookie of a request, if it has one that can be ours.
-    pub fn of(headers: &HeaderMap, scheme: Scheme) -> Option<Self> {
-        pairs(headers).filter(|(key, _)| *key == name(scheme)).find_map(|(_, value)| unhex(value)).map(Self)
+    /// The learner's cookies of a request that can be ours, each once. More than one is nobody's doing but somebody
+    /// else's: another host of our domain can set a cookie of this name on plain http, and browsers send both.
+    pub fn all_of(headers: &HeaderMap, scheme: Scheme) -> Vec<Self> {
+        let named = pairs(headers).filter(|(key, _)| *key == name(scheme));
+        let mut all: Vec<[u8; 32]> = Vec::new();
+        for secret in named.filter_map(|(_, value)| unhex(value)) {
+            if all.len() < COOKIES_MAX && !all.contains(&secret) {
+                all.push(secret);
+            }
+        }
+        all.into_iter().map(Self).collect()
     }
+}
+
+/// Takes the learner's cookie from a browser.
+pub fn forget(scheme: Scheme) -> HeaderValue {
+    let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
+    let line = format!("{}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{secure}", name(scheme));
+    HeaderValue::from_str(&line).expect("a name is a header's characters")
 }
 
 fn name(scheme: Scheme) -> &'static str {
@@ -42,11 +61,12 @@ fn name(scheme: Scheme) -> &'static str {
     }
 }
 
-/// The cookie that keeps a theme. Scripts may read it: it is a taste, not a secret.
-pub fn theme(name: &str, base: &str, scheme: Scheme) -> HeaderValue {
+/// The cookie that keeps a look. Scripts may read it: it is a taste, not a secret.
+pub fn look(choice: Choice, base: &str, scheme: Scheme) -> HeaderValue {
     let secure = if scheme == Scheme::Https { "; Secure" } else { "" };
-    let line = format!("theme={name}; Path={base}; Max-Age={MAX_AGE}; SameSite=Lax{secure}");
-    HeaderValue::from_str(&line).expect("a theme's name and a base path are a header's characters")
+    let (name, value) = (choice.taste.name, choice.value());
+    let line = format!("{name}={value}; Path={base}; Max-Age={MAX_AGE}; SameSite=Lax{secure}");
+    HeaderValue::from_str(&line).expect("a choice and a base path are a header's characters")
 }
 
 /// Every cookie of a request in one line.
@@ -91,14 +111,16 @@ mod tests {
             assert!(cookie.contains("; HttpOnly; SameSite=Lax"), "{cookie}");
             assert_eq!(cookie.contains("Secure"), scheme == Scheme::Https, "{cookie}");
             let sent = format!("theme=dark; {}", cookie.split(';').next().expect("the pair"));
-            assert_eq!(Secret::of(&request(&sent), scheme).expect("a secret").hash(), secret.hash());
+            let found = Secret::all_of(&request(&sent), scheme);
+            assert_eq!(found.iter().map(Secret::hash).collect::<Vec<_>>(), [secret.hash()]);
         }
     }
 
     #[test]
     fn what_cannot_be_ours_is_no_secret() {
         let good = "ab".repeat(32);
-        assert!(Secret::of(&request(&format!("learner={good}")), Scheme::Http).is_some());
+        let count = |headers: &HeaderMap, scheme| Secret::all_of(headers, scheme).len();
+        assert_eq!(count(&request(&format!("learner={good}")), Scheme::Http), 1);
         for line in [
             "learner=".to_owned(),
             format!("learner={}", &good[1..]),
@@ -110,8 +132,19 @@ mod tests {
         ] {
             let headers =
                 HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("bytes"))]);
-            assert!(Secret::of(&headers, Scheme::Http).is_none(), "{line}");
+            assert_eq!(count(&headers, Scheme::Http), 0, "{line}");
         }
-        assert!(Secret::of(&request(&format!("learner={good}")), Scheme::Https).is_none(), "another site could set it");
+        assert_eq!(count(&request(&format!("learner={good}")), Scheme::Https), 0, "another site could set it");
+    }
+
+    #[test]
+    fn every_different_cookie_of_our_name_is_seen_up_to_a_limit() {
+        let line = |digits: &[&str]| {
+            digits.iter().map(|two| format!("learner={}", two.repeat(32))).collect::<Vec<_>>().join("; ")
+        };
+        let count = |digits: &[&str]| Secret::all_of(&request(&line(digits)), Scheme::Http).len();
+        assert_eq!(count(&["ab", "ab"]), 1);
+        assert_eq!(count(&["ab", "cd"]), 2);
+        assert_eq!(count(&["01", "02", "03", "04", "05", "06"]), COOKIES_MAX);
     }
 }

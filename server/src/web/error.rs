@@ -50,14 +50,27 @@ impl WebError {
         )
     }
 
+    /// Two cookies that are both ours: the browser's own, and one that somebody else put there.
+    pub fn two_cookies() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "two-cookies",
+            "Two learners in one browser",
+            "Your browser says that you are two learners at once, which a page of another host of this domain can \
+             bring about. Nothing was opened, so that you do not work as somebody else. Clear the cookies of this \
+             site, and come back with a code from another browser or begin anew.",
+        )
+    }
+
     pub fn too_often(wait: Duration) -> Self {
+        Self::too_many("Too many starts", "Too many machines were started from your network just now.", wait)
+    }
+
+    /// A limit on how often something may be done was reached.
+    pub fn too_many(title: &str, what: &str, wait: Duration) -> Self {
         let seconds = wait.as_secs().max(1);
-        let error = Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too-often",
-            "Too many starts",
-            format!("Too many machines were started from your network just now. Try again in {seconds} seconds."),
-        );
+        let message = format!("{what} Try again in {seconds} seconds.");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", title, message);
         Self { retry_after: Some(Duration::from_secs(seconds)), ..error }
     }
 

@@ -1,29 +1,31 @@
 //! The pages that a learner reads: the catalogue and the workspace, and the files that they load.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
 use super::app::App;
 use super::cookie;
 use super::error::WebError;
+use super::look::Choice;
 use super::messages::SessionBody;
 use super::pages::{
-    self, AfterView, BrokenView, CatalogueView, CourseView, DiagnosticView, LackView, LessonRow, LessonState,
-    LevelView, PageLink, PageView, ResumeView, StepView, Theme, WorkspaceView,
+    self, AfterView, AsideView, BackView, BrokenView, CatalogueView, CourseView, DiagnosticView, FlagsView, LackView,
+    LessonRow, LessonState, LevelView, PageLink, PageView, ResumeView, StepView, WorkspaceView,
 };
+use super::progress::{Progress, page_name, scenarios};
 use super::visit::{Nonce, Visit};
 use super::{assets, hex};
+use crate::learner::handle;
 use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
+use crate::lesson::progress::passed_steps;
 use crate::session::Found;
 use crate::session::view::{SessionView, Stage};
-use crate::store::{LearnerId, Passed, SessionRow, SessionState, UnixMs};
+use crate::store::{LearnerId, SessionRow, SessionState, UnixMs};
 
 /// A page that is opened this soon after its machine ended by itself still says so.
 const AFTERMATH_MS: i64 = 15 * 60 * 1000;
@@ -36,25 +38,26 @@ pub async fn favicon(headers: HeaderMap) -> Response {
     assets::favicon(&headers)
 }
 
-#[derive(Debug, Deserialize)]
-pub struct ThemeForm {
-    theme: String,
-}
-
-/// Keeps a theme, and leads back to where the learner was.
-pub async fn theme(
+/// Keeps what was chosen about the looks, and leads back to where the learner was.
+pub async fn look(
     State(app): State<App>,
     Extension(visit): Extension<Visit>,
     headers: HeaderMap,
-    Form(form): Form<ThemeForm>,
+    Form(form): Form<Vec<(String, String)>>,
 ) -> Result<Response, WebError> {
-    let unknown = || WebError::new(StatusCode::BAD_REQUEST, "theme", "No such theme", "It is light, dark or system.");
-    let theme = Theme::from_name(&form.theme).ok_or_else(unknown)?;
+    let unknown = || {
+        let message = "A page chooses theme, size or water, each from a few values.";
+        WebError::new(StatusCode::BAD_REQUEST, "look", "No such look", message)
+    };
     let base = app.base().as_str();
     let referer = headers.get(header::REFERER).and_then(|value| value.to_str().ok());
     let back = referer.and_then(|link| visit.own_path(link)).filter(|path| path.starts_with(base)).unwrap_or(base);
-    let cookie = cookie::theme(theme.name(), base, visit.scheme);
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(back)).into_response())
+    let mut answer = Redirect::to(back).into_response();
+    for (name, value) in &form {
+        let choice = Choice::read(name, value).ok_or_else(unknown)?;
+        answer.headers_mut().append(header::SET_COOKIE, cookie::look(choice, base, visit.scheme));
+    }
+    Ok(answer)
 }
 
 /// A picture of a lesson.
@@ -141,10 +144,10 @@ pub async fn workspace(
     let kind = PageKind::from_slug(&page).ok_or_else(WebError::not_found)?;
     let at = scenario.pages.iter().position(|page| page.kind == kind).ok_or_else(WebError::not_found)?;
     let session = found.as_ref().map(Found::view);
-    let passed = match (&session, learner) {
-        (Some(view), _) => view.passed.clone(),
-        (None, Some(learner)) => passed_in(&app.store().passed_by(learner).await?, &scenario),
-        (None, None) => Vec::new(),
+    let passed = passed(&app, learner, session.as_deref(), &scenario).await?;
+    let flags = match (learner, kind, &scenario.namespace) {
+        (Some(learner), PageKind::Finish, Some(_)) => Progress::of(&app, learner).await?.flags(scenarios(&library)),
+        _ => None,
     };
     let told = if at == 0 { before_the_start(&scenario) } else { fatal(&scenario.lacks) };
     let frame = app.frame(&nonce, &cookie::line(&headers));
@@ -162,6 +165,7 @@ pub async fn workspace(
         lacks: told,
         session: session.as_deref().map(session_value),
         after: after(course, &slug),
+        flags,
     };
     Ok(pages::page(StatusCode::OK, &view))
 }
@@ -192,9 +196,18 @@ fn playable(item: &Item) -> Option<Arc<Scenario>> {
     }
 }
 
-fn passed_in(passed: &[Passed], scenario: &Scenario) -> Vec<u32> {
-    let here = passed.iter().filter(|passed| passed.course == scenario.course && passed.scenario == scenario.slug);
-    here.map(|passed| passed.step).collect()
+/// What is passed by now, in whatever session; an old page's session knows what the store may not say yet.
+async fn passed(
+    app: &App,
+    learner: Option<LearnerId>,
+    session: Option<&SessionView>,
+    scenario: &Scenario,
+) -> Result<Vec<u32>, WebError> {
+    let Some(learner) = learner else { return Ok(Vec::new()) };
+    let ever = app.store().passed_in(learner, &scenario.course, &scenario.slug).await?;
+    let mut passed = passed_steps(scenario, &ever);
+    passed.extend(session.iter().flat_map(|view| &view.passed));
+    Ok(passed)
 }
 
 fn steps(scenario: &Scenario, passed: &[u32]) -> Vec<StepView> {
@@ -284,52 +297,37 @@ pub async fn catalogue(
     Extension(nonce): Extension<Nonce>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let progress = match app.learner(&visit, &headers).await? {
-        Some(learner) => Progress::of(&app, learner).await?,
-        None => Progress::default(),
-    };
+    let learner = app.learner(&visit, &headers).await?;
     let library = app.shelf().library();
+    let (progress, aside) = match learner {
+        Some(learner) => (Progress::of(&app, learner).await?, aside(&app, learner, &library).await?),
+        None => (Progress::default(), Vec::new()),
+    };
     let frame = app.frame(&nonce, &cookie::line(&headers));
     let courses = library.courses.iter().map(|course| course_view(course, &progress)).collect();
     let resume = progress.rows.iter().find_map(|row| resume(&library, row, &progress));
-    Ok(pages::page(StatusCode::OK, &CatalogueView { frame, resume, courses }))
+    let back = learner.map(|learner| BackView {
+        handle: handle(learner.as_u128()),
+        passed: progress.lessons_passed(&library),
+        lessons: scenarios(&library).filter(|scenario| scenario.refusal().is_none()).count(),
+    });
+    let flags = progress.flags(scenarios(&library));
+    Ok(pages::page(StatusCode::OK, &CatalogueView { frame, back, resume, aside, flags, courses }))
 }
 
-/// What a learner did, for the catalogue.
-#[derive(Default)]
-struct Progress {
-    /// The newest session of each scenario, newest first.
-    rows: Vec<SessionRow>,
-    passed: HashMap<(String, String), HashSet<u32>>,
-}
-
-impl Progress {
-    async fn of(app: &App, learner: LearnerId) -> Result<Self, WebError> {
-        let mut passed: HashMap<_, HashSet<u32>> = HashMap::new();
-        for step in app.store().passed_by(learner).await? {
-            passed.entry((step.course, step.scenario)).or_default().insert(step.step);
-        }
-        Ok(Self { rows: app.store().sessions_of(learner).await?, passed })
-    }
-
-    fn row(&self, scenario: &Scenario) -> Option<&SessionRow> {
-        self.rows.iter().find(|row| row.course == scenario.course && row.scenario == scenario.slug)
-    }
-
-    /// Every check has passed; of a lesson without checks, the last page was reached.
-    fn has_passed(&self, scenario: &Scenario) -> bool {
-        let passed = self.passed.get(&(scenario.course.clone(), scenario.slug.clone()));
-        let mut checks = scenario.pages.iter().filter_map(|page| match page.kind {
-            PageKind::Step(number) if page.verify.is_some() => Some(number),
-            _ => None,
-        });
-        let has_checks = checks.clone().next().is_some();
-        if has_checks {
-            return checks.all(|number| passed.is_some_and(|passed| passed.contains(&number)));
-        }
-        let last = scenario.pages.last().map(|page| page.kind.slug());
-        self.row(scenario).is_some_and(|row| Some(&row.page) == last.as_ref())
-    }
+/// Machines that run and to which no page leads, because another of the same lesson is in front.
+async fn aside(app: &App, learner: LearnerId, library: &Library) -> Result<Vec<AsideView>, WebError> {
+    let live = app.store().live_sessions_of(learner).await?;
+    let view = |row: &SessionRow| {
+        let scenario = playable(find(library, &row.course, &row.scenario)?.1)?;
+        Some(AsideView {
+            id: row.id.to_string(),
+            title: scenario.title.clone(),
+            place: page_name(&scenario, &row.page),
+            since: super::words::ago(UnixMs::now().0 - row.created.0),
+        })
+    };
+    Ok(live.iter().filter(|row| row.aside).filter_map(view).collect())
 }
 
 fn course_view(course: &Course, progress: &Progress) -> CourseView {
@@ -338,8 +336,18 @@ fn course_view(course: &Course, progress: &Progress) -> CourseView {
         title: course.title.clone(),
         description: course.description.clone(),
         lessons: course.items.iter().map(|item| lesson_row(course, item, progress)).collect(),
+        flags: flags(course, progress),
         diagnostics: course.diagnostics.iter().map(diagnostic).collect(),
     }
+}
+
+/// The course's own flags, once one of its lessons has begun.
+fn flags(course: &Course, progress: &Progress) -> Option<FlagsView> {
+    let readable = course.items.iter().filter_map(|item| match item {
+        Item::Scenario(scenario) => Some(&**scenario),
+        Item::Broken { .. } => None,
+    });
+    progress.flags(readable).filter(FlagsView::has_begun)
 }
 
 fn lesson_row(course: &Course, item: &Item, progress: &Progress) -> LessonRow {
@@ -374,10 +382,7 @@ fn lesson_state(scenario: &Scenario, progress: &Progress) -> LessonState {
     if progress.has_passed(scenario) {
         return LessonState::Passed;
     }
-    match progress.row(scenario) {
-        Some(row) => LessonState::UnderWay(place(scenario, &row.page)),
-        None => LessonState::New,
-    }
+    progress.so_far(scenario).map_or(LessonState::New, LessonState::UnderWay)
 }
 
 /// The lesson to go on with: one that is open and not finished.
@@ -393,17 +398,8 @@ fn resume(library: &Library, row: &SessionRow, progress: &Progress) -> Option<Re
         title: scenario.title.clone(),
         namespace: scenario.namespace.clone(),
         href: format!("{}/{}/{}", course.slug, scenario.slug, row.page),
-        place: place(&scenario, &row.page),
+        place: page_name(&scenario, &row.page),
         page_title: page.title.clone(),
         running,
     })
-}
-
-fn place(scenario: &Scenario, page: &str) -> String {
-    let steps = scenario.pages.iter().filter(|page| matches!(page.kind, PageKind::Step(_))).count();
-    match page {
-        "intro" => "the introduction".into(),
-        "finish" => "the end".into(),
-        number => format!("step {number} of {steps}"),
-    }
 }

@@ -10,16 +10,23 @@
 //! ```
 
 pub mod assets;
+pub mod look;
 pub mod pages;
 pub mod visit;
 mod bucket;
+mod guesses;
+mod words;
+mod qr;
 mod cookie;
 mod listen;
 mod messages;
 mod error;
 mod app;
 mod guard;
+mod progress;
 mod lessons;
+mod learners;
+mod housekeeping;
 mod api;
 mod sockets;
 mod health;
@@ -80,6 +87,7 @@ pub async fn serve_until(
         async move { roster.follow_keeper().await }
     });
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
+    let sweeping = tokio::spawn(housekeeping::sweep_now_and_then(store.clone(), config.keep.clone()));
     let router = routes::router(&app);
     let listening = tokio::spawn(listen::listen(listener, router, app.stopping()));
     tracing::info!(lessons = %config.lessons_dir.display(), "serving");
@@ -90,6 +98,7 @@ pub async fn serve_until(
     listening.await.context("the accept loop panicked")?;
     sockets.ended().await;
     reloading.abort();
+    sweeping.abort();
     following.abort();
     roster.release().await;
     keeper_task.abort();

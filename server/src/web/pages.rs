@@ -10,6 +10,9 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
 use super::assets;
+use super::look::Look;
+
+pub mod learner;
 
 /// Renders a view as the answer to a request; the headers of [`content_security_policy`] come on top.
 pub fn page(status: StatusCode, view: &impl Template) -> Response {
@@ -50,77 +53,18 @@ impl Frame {
     }
 }
 
-/// How a browser wants pages drawn: kept in cookies, so that the server draws the first frame right.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Look {
-    pub theme: Theme,
-    /// Where the edge between lesson and terminal lies, in per cent of the width.
-    pub edge: Option<u8>,
-}
-
-impl Look {
-    /// The width that the edge may leave the lesson, in per cent; the same limits as in `edge.ts`.
-    const EDGE: std::ops::RangeInclusive<u8> = 25..=60;
-
-    /// Reads the cookies `theme` and `edge` from the request's `Cookie` header; what does not read is
-    /// left at its default.
-    pub fn from_cookies(header: &str) -> Self {
-        let mut look = Self::default();
-        for (name, value) in header.split(';').filter_map(|pair| pair.trim().split_once('=')) {
-            match name {
-                "theme" => look.theme = Theme::from_name(value).unwrap_or_default(),
-                "edge" => look.edge = value.parse().ok().filter(|edge| Self::EDGE.contains(edge)),
-                _ => {}
-            }
-        }
-        look
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Theme {
-    /// What the browser's system prefers.
-    #[default]
-    System,
-    Light,
-    Dark,
-}
-
-impl Theme {
-    /// Reads the value of the cookie, and of the form field `theme`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "system" => Some(Self::System),
-            "light" => Some(Self::Light),
-            "dark" => Some(Self::Dark),
-            _ => None,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    /// What the switch turns to where no script knows what the system prefers.
-    fn other(self) -> &'static str {
-        match self {
-            Self::Dark => "light",
-            Self::Light | Self::System => "dark",
-        }
-    }
-}
-
 /// `GET /`: every course with its lessons.
 #[derive(Debug, Template)]
 #[template(path = "catalogue.html")]
 pub struct CatalogueView {
     pub frame: Frame,
-    /// The lesson that the learner left off, most recent first; `None` for who is here for the first time.
+    /// Who was here before.
+    pub back: Option<BackView>,
+    /// The lesson that the learner left off, most recent first.
     pub resume: Option<ResumeView>,
+    pub aside: Vec<AsideView>,
+    /// The flags of all courses.
+    pub flags: Option<FlagsView>,
     pub courses: Vec<CourseView>,
 }
 
@@ -131,13 +75,120 @@ impl CatalogueView {
         lessons.into_iter().find(|lesson| !matches!(lesson.state, LessonState::Broken | LessonState::Unplayable))
     }
 
-    /// The eight marks with their lessons, drawn once each of them has one.
-    fn hoist(&self) -> Option<Vec<(&'static Mark, &LessonRow)>> {
+    /// The first lesson that is not passed.
+    fn next_lesson(&self) -> Option<&LessonRow> {
+        let lessons = self.courses.iter().flat_map(|course| &course.lessons);
+        lessons.into_iter().find(|lesson| matches!(lesson.state, LessonState::New | LessonState::UnderWay(_)))
+    }
+
+    /// The eight marks with their lessons and states, drawn once each of them has a lesson.
+    fn hoist(&self) -> Option<Vec<(&'static Mark, &LessonRow, FlagState)>> {
         let lessons = || self.courses.iter().flat_map(|course| &course.lessons);
+        let flags = &self.flags.as_ref()?.flags;
         MARKS
             .iter()
-            .map(|mark| Some((mark, lessons().find(|row| row.namespace.as_deref() == Some(mark.ns))?)))
+            .map(|mark| {
+                let row = lessons().find(|row| row.namespace.as_deref() == Some(mark.ns))?;
+                Some((mark, row, flags.iter().find(|flag| flag.ns == mark.ns)?.state))
+            })
             .collect()
+    }
+}
+
+/// A learner who was here before.
+#[derive(Debug, Clone)]
+pub struct BackView {
+    pub handle: String,
+    /// Lessons that are passed, and those that can be.
+    pub passed: usize,
+    pub lessons: usize,
+}
+
+impl BackView {
+    fn has_passed_all(&self) -> bool {
+        self.passed >= self.lessons && self.lessons > 0
+    }
+}
+
+/// A machine that runs while another of the same lesson is in front.
+#[derive(Debug, Clone)]
+pub struct AsideView {
+    pub id: String,
+    pub title: String,
+    pub place: String,
+    /// `5 minutes ago`.
+    pub since: String,
+}
+
+/// The flags of some lessons, in the marks' order.
+#[derive(Debug, Clone)]
+pub struct FlagsView {
+    pub flags: Vec<FlagView>,
+}
+
+impl FlagsView {
+    fn hoisted(&self) -> usize {
+        self.flags.iter().filter(|flag| flag.state == FlagState::Hoisted).count()
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.flags.iter().any(|flag| flag.state != FlagState::Down)
+    }
+
+    /// `Your third flag of eight.`
+    fn nth(&self) -> String {
+        const NUMBERS: [(&str, &str); 8] = [
+            ("one", "first"),
+            ("two", "second"),
+            ("three", "third"),
+            ("four", "fourth"),
+            ("five", "fifth"),
+            ("six", "sixth"),
+            ("seven", "seventh"),
+            ("eight", "eighth"),
+        ];
+        let (hoisted, all) = (self.hoisted(), self.flags.len());
+        match (hoisted.checked_sub(1).and_then(|at| NUMBERS.get(at)), all.checked_sub(1).and_then(|at| NUMBERS.get(at)))
+        {
+            (Some(_), Some((all, _))) if hoisted == self.flags.len() && hoisted > 1 => {
+                format!("All {all} flags are hoisted.")
+            }
+            (Some((_, nth)), Some((all, _))) => format!("Your {nth} flag of {all}."),
+            _ => String::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct FlagView {
+    pub ns: &'static str,
+    pub state: FlagState,
+}
+
+/// In ascending order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlagState {
+    Down,
+    Going,
+    Hoisted,
+}
+
+impl FlagState {
+    /// The class that draws it, besides `flag`.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Down => " flag--down",
+            Self::Going => " flag--going",
+            Self::Hoisted => "",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Down => "not yet",
+            Self::Going => "under way",
+            Self::Hoisted => "passed",
+        }
     }
 }
 
@@ -161,6 +212,8 @@ pub struct CourseView {
     pub title: String,
     pub description: String,
     pub lessons: Vec<LessonRow>,
+    /// The flags of its lessons, once one has begun.
+    pub flags: Option<FlagsView>,
     /// What is wrong with the course's own files, for whoever writes it.
     pub diagnostics: Vec<DiagnosticView>,
 }
@@ -172,6 +225,7 @@ impl CourseView {
         format!("{n} {}", if n == 1 { "lesson" } else { "lessons" })
     }
 
+    /// `2 passed`, where flags do not say it.
     fn passed(&self) -> usize {
         self.lessons.iter().filter(|lesson| lesson.state == LessonState::Passed).count()
     }
@@ -208,7 +262,7 @@ impl LessonRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LessonState {
     New,
-    /// Where the learner is: `step 3 of 7`.
+    /// How far the learner is: `3 of 7 passed`, `step 1 of 7`.
     UnderWay(String),
     Passed,
     /// It needs something that is not here.
@@ -261,6 +315,8 @@ pub struct WorkspaceView {
     pub session: Option<serde_json::Value>,
     /// What comes after the last page.
     pub after: Option<AfterView>,
+    /// On the last page of a lesson with a mark: what is hoisted by now.
+    pub flags: Option<FlagsView>,
 }
 
 impl WorkspaceView {
@@ -296,7 +352,10 @@ impl WorkspaceView {
         let steps = format!("{} {}", self.steps.len(), if self.steps.len() == 1 { "step" } else { "steps" });
         match checks {
             0 => format!("{steps}, and nothing to check."),
-            _ if passed >= checks => format!("{steps}, every check passed."),
+            _ if passed >= checks => {
+                let flag = self.flags.as_ref().map(FlagsView::nth).unwrap_or_default();
+                format!("{steps}, every check passed. {flag}").trim_end().into()
+            }
             _ => format!("{steps}, {passed} of {checks} checks passed."),
         }
     }
@@ -467,13 +526,13 @@ pub struct ErrorView {
 
 /// A namespace's mark: its pattern and colour come from the style sheet, its words from here.
 #[derive(Debug)]
-struct Mark {
-    ns: &'static str,
+pub struct Mark {
+    pub ns: &'static str,
     name: &'static str,
     about: &'static str,
 }
 
-const MARKS: [Mark; 8] = [
+pub const MARKS: [Mark; 8] = [
     Mark { ns: "pid", name: "PID", about: "who is number one?" },
     Mark { ns: "net", name: "NET", about: "a network of one’s own" },
     Mark { ns: "ipc", name: "IPC", about: "private shared memory" },
@@ -522,6 +581,7 @@ mod tests {
             lacks: Vec::new(),
             session: None,
             after: None,
+            flags: None,
         }
     }
 
@@ -538,19 +598,13 @@ mod tests {
     }
 
     #[test]
-    fn cookies_choose_theme_and_edge_and_nonsense_is_ignored() {
-        let look = Look::from_cookies("learner=x; theme=dark; edge=42");
-        assert_eq!(look, Look { theme: Theme::Dark, edge: Some(42) });
-        assert_eq!(Look::from_cookies("theme=<b>; edge=99"), Look::default());
-        assert_eq!(Look::from_cookies("edge=; theme"), Look::default());
-    }
-
-    #[test]
-    fn the_theme_is_in_the_first_frame_only_where_the_browser_chose_one() {
+    fn what_was_chosen_is_in_the_first_frame_and_what_was_not_is_not() {
         let mut view = workspace("1");
         assert!(view.render().unwrap().contains("<html lang=\"en\">"));
-        view.frame.look.theme = Theme::Dark;
-        assert!(view.render().unwrap().contains("<html lang=\"en\" data-theme=\"dark\">"));
+        view.frame.look = Look::from_cookies("theme=dark; water=day");
+        let html = view.render().unwrap();
+        assert!(html.contains("<html lang=\"en\" data-theme=\"dark\" data-water=\"day\">"));
+        assert!(html.contains("name=\"water\" value=\"day\" aria-pressed=\"true\""));
     }
 
     #[test]
@@ -616,6 +670,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_page_counts_the_flags() {
+        let mut view = workspace("finish");
+        view.steps.iter_mut().for_each(|step| step.passed = true);
+        let flag = |(ns, state)| FlagView { ns, state };
+        let some = [("pid", FlagState::Hoisted), ("net", FlagState::Down), ("uts", FlagState::Hoisted)];
+        view.flags = Some(FlagsView { flags: some.map(flag).into() });
+        let html = view.render().unwrap();
+        assert!(html.contains("2 steps, every check passed. Your second flag of three."), "{html}");
+        assert!(html.contains("<span class=\"flag flag--down\" data-ns=\"net\""));
+        view.flags =
+            Some(FlagsView { flags: [("pid", FlagState::Hoisted), ("net", FlagState::Hoisted)].map(flag).into() });
+        assert!(view.render().unwrap().contains("All two flags are hoisted."));
+    }
+
+    #[test]
     fn a_caret_stands_under_the_word_also_behind_tabs() {
         assert_eq!(diagnostic(12).caret("\t\"verify\": \"verfy.sh\","), Some("\t          ^^^^^^^^^^".into()));
         assert_eq!(diagnostic(0).caret("x"), None);
@@ -655,9 +724,18 @@ mod tests {
             title: "Course".into(),
             description: String::new(),
             lessons: vec![row("broken", LessonState::Broken), row("fine", LessonState::New)],
+            flags: None,
             diagnostics: Vec::new(),
         };
-        let html = CatalogueView { frame: frame(), resume: None, courses: vec![course] }.render().unwrap();
+        let view = CatalogueView {
+            frame: frame(),
+            back: None,
+            resume: None,
+            aside: Vec::new(),
+            flags: None,
+            courses: vec![course],
+        };
+        let html = view.render().unwrap();
         assert!(html.contains("href=\"/quay/c/fine\">Start the first lesson"));
         assert!(html.contains("15 min<") && html.contains("Beginner"));
     }

@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::app::App;
-use super::{api, guard, health, lessons, sockets};
+use super::{api, guard, health, learners, lessons, sockets};
 
 /// The longest that an answer may take: a check and the seconds around it. WebSockets are answered at once.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -23,7 +23,13 @@ pub fn router(app: &App) -> Router {
         .route("/", get(lessons::catalogue))
         .route("/assets/{name}", get(lessons::asset))
         .route("/favicon.svg", get(lessons::favicon))
-        .route("/theme", post(lessons::theme))
+        .route("/look", post(lessons::look))
+        .route("/elsewhere", get(learners::elsewhere))
+        .route("/elsewhere/code", get(learners::to_elsewhere).post(learners::make_code))
+        .route("/elsewhere/devices/{id}/remove", post(learners::remove_device))
+        .route("/resume", get(learners::resume).post(learners::look_up))
+        .route("/resume/confirm", get(learners::to_resume).post(learners::confirm))
+        .route("/forget", get(learners::before_forgetting).post(learners::forget))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/api/sessions/{id}", get(api::session))
@@ -31,6 +37,7 @@ pub fn router(app: &App) -> Router {
         .route("/api/sessions/{id}/steps/{step}/check", post(api::check))
         .route("/api/sessions/{id}/steps/{step}/check/stop", post(api::stop_check))
         .route("/api/sessions/{id}/leave", post(api::leave))
+        .route("/api/sessions/{id}/front", post(api::bring_forward))
         .route("/api/sessions/{id}/live", get(sockets::live))
         .route("/api/sessions/{id}/terminals/{number}", get(sockets::terminal))
         .route("/{course}/{scenario}", get(lessons::first_page))

@@ -36,7 +36,8 @@ pub async fn terminal(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, WebError> {
-    let found = app.session(&visit, &headers, &id).await?;
+    let (found, device) = app.session_by(&visit, &headers, &id).await?;
+    let taken_off = app.taken_off(device);
     if !(1..=TERMINALS_MAX).contains(&number) {
         return Err(WebError::not_found());
     }
@@ -56,7 +57,10 @@ pub async fn terminal(
                     () = stopping.asked() => Err(Goodbye::restarting()),
                 };
                 match opened {
-                    Ok((link, _place)) => terminal::relay(socket, link, stopping).await,
+                    Ok((link, _place)) => tokio::select! {
+                        () = terminal::relay(socket, link, stopping) => {}
+                        () = taken_off => tracing::info!("its device was taken off"),
+                    },
                     Err(goodbye) => terminal::refuse(socket, goodbye).await,
                 }
             },
@@ -96,7 +100,8 @@ pub async fn live(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, WebError> {
-    let found = app.session(&visit, &headers, &id).await?;
+    let (found, device) = app.session_by(&visit, &headers, &id).await?;
+    let taken_off = app.taken_off(device);
     let upgrade = match versioned(upgrade)? {
         Ok(upgrade) => upgrade,
         Err(reload) => return Ok(reload),
@@ -108,7 +113,10 @@ pub async fn live(
             async move {
                 let _token = token;
                 match found {
-                    Found::Live(handle) => follow(socket, &app, &handle).await,
+                    Found::Live(handle) => tokio::select! {
+                        () = follow(socket, &app, &handle) => {}
+                        () = taken_off => tracing::info!("its device was taken off"),
+                    },
                     Found::Past(view) => {
                         let mut page = Page { socket };
                         if page.tell(messages::first(&view, UnixMs::now())).await.is_ok() {

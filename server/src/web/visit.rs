@@ -133,6 +133,18 @@ impl Visit {
         rest.strip_suffix(self.scheme.port()).unwrap_or(rest) == self.authority
     }
 
+    /// What our links begin with for whoever asks: `http://192.168.1.20:8080`.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.authority)
+    }
+
+    /// The name by which we were asked for means another machine anywhere else.
+    pub fn is_loopback(&self) -> bool {
+        let name = without_port(&self.authority);
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
     /// The path of a link to one of our own pages; `None` for anybody else's.
     pub fn own_path<'a>(&self, link: &'a str) -> Option<&'a str> {
         let rest = link.strip_prefix(self.scheme.as_str())?.strip_prefix("://")?;

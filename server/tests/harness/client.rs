@@ -67,14 +67,29 @@ impl Client {
         self.send("POST", path, &headers, form).await
     }
 
-    /// With exactly these headers besides the cookie; `host` among them replaces ours.
+    /// The status of an answer to a request that the server may cut off; `None`: it did.
+    pub async fn send_lossy(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<u16> {
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\nhost: {}\r\n", self.address);
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let _ = stream.write_all(format!("{head}\r\n").as_bytes()).await;
+        let mut bytes = Vec::new();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("in time");
+        String::from_utf8_lossy(&bytes).split(' ').nth(1)?.parse().ok()
+    }
+
+    /// With exactly these headers besides the cookie; `host` or `cookie` among them replaces ours.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
             head += &format!("host: {}\r\n", self.address);
         }
-        if let Some(cookie) = self.cookie() {
+        if let Some(cookie) = self.cookie()
+            && !headers.iter().any(|(name, _)| *name == "cookie")
+        {
             head += &format!("cookie: {cookie}\r\n");
         }
         for (name, value) in headers {

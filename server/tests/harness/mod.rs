@@ -60,6 +60,7 @@ impl Installation {
             hosts: vec!["learn.example.org".into()],
             trusted_proxies: Vec::new(),
             sessions: SessionLimits::default(),
+            keep: Default::default(),
             sandbox: Default::default(),
         };
         change(&mut config);

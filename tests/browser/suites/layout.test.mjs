@@ -167,7 +167,7 @@ test("light and dark by the switch, remembered, with and without a script", asyn
     const visitor = await Visitor.arrive(service, { javaScriptEnabled });
     await visitor.go("");
     const background = async () => (await visitor.page.locator("html").getAttribute("data-theme")) ?? "system";
-    await Promise.all([visitor.page.waitForResponse((answer) => answer.url().endsWith("/theme")), visitor.page.locator(".theme button").click()]);
+    await Promise.all([visitor.page.waitForResponse((answer) => answer.url().endsWith("/look")), visitor.page.locator(".theme button").click()]);
     await until(async () => (await background()) === "dark", "dark");
     await visitor.go("harbour/walk/1");
     assert.equal(await background(), "dark");

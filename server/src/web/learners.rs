@@ -1,0 +1,351 @@
+//! Learners as such: a code to go on elsewhere, the way in with one, the list of devices, and being forgotten.
+//!
+//! A code is in the body of a POST and in the fragment of a link, so it is in no log, no history and no `Referer`.
+//! Whoever types one is first told whose progress it brings: somebody may have handed out a code of their own, to
+//! watch over another's shoulder.
+
+use std::time::Instant;
+
+use axum::Extension;
+use axum::extract::{Form, Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::api::new_device;
+use super::app::App;
+use super::cookie::{self, Secret};
+use super::error::WebError;
+use super::pages::learner::{
+    CodeView, ConfirmView, DeviceView, ElsewhereView, ForgetView, LastView, LearnerView, OpenCodeView, OursView,
+    ResumeFormView, SummaryView, Trouble,
+};
+use super::pages::page;
+use super::progress::{Progress, page_name};
+use super::visit::{Nonce, Visit};
+use super::words::{ago, day};
+use super::{qr, random_bytes};
+use crate::learner::{CODE_LIFE_MS, CodeError, ResumeCode, handle};
+use crate::session::{Found, Refusal};
+use crate::store::{CodeState, Device, DeviceId, LearnerId, Redeemed, SecretHash, SessionRow, UnixMs};
+
+/// The learner's code and devices.
+pub async fn elsewhere(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let learner = match app.device(&visit, &headers).await? {
+        Some(device) => Some(learner_view(&app, &device, None).await?),
+        None => None,
+    };
+    let frame = app.frame(&nonce, &cookie::line(&headers));
+    Ok(unkept(page(StatusCode::OK, &ElsewhereView { frame, learner })))
+}
+
+/// Makes a code, and shows it this once.
+pub async fn make_code(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let device = app.device(&visit, &headers).await?.ok_or_else(nobody)?;
+    app.codes().take(visit.address, Instant::now()).map_err(|wait| {
+        WebError::too_many("Too many codes", "Too many codes were made from your network just now.", wait)
+    })?;
+    let code = ResumeCode::from_random(random_bytes());
+    let now = UnixMs::now();
+    let expires = UnixMs(now.0 + CODE_LIFE_MS);
+    app.store().make_code(device.learner, &hash(&code), now, expires).await?;
+    let link = format!("{}{}resume", visit.origin(), app.base().as_str());
+    let picture = match visit.is_loopback() {
+        true => None,
+        false => qr::picture(&format!("{link}#{code}")),
+    };
+    let code = CodeView { code: code.to_string(), until: day(expires.0), link, picture };
+    let learner = Some(learner_view(&app, &device, Some(code)).await?);
+    let frame = app.frame(&nonce, &cookie::line(&headers));
+    Ok(unkept(page(StatusCode::OK, &ElsewhereView { frame, learner })))
+}
+
+/// A page that shows a code has an address that shows none.
+pub async fn to_elsewhere(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("{}elsewhere", app.base().as_str()))
+}
+
+pub async fn to_resume(State(app): State<App>) -> Redirect {
+    Redirect::to(&format!("{}resume", app.base().as_str()))
+}
+
+/// Takes a device off: whoever sits there is this learner no more, at once.
+pub async fn remove_device(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Redirect, WebError> {
+    let device = app.device(&visit, &headers).await?.ok_or_else(nobody)?;
+    let id: DeviceId = id.parse().map_err(|_| WebError::not_found())?;
+    if app.store().remove_device(device.learner, id).await? {
+        app.take_off(id);
+    }
+    Ok(to_elsewhere(State(app)).await)
+}
+
+pub async fn resume(State(app): State<App>, Extension(nonce): Extension<Nonce>, headers: HeaderMap) -> Response {
+    form(&app, &nonce, &headers, StatusCode::OK, String::new(), None)
+}
+
+#[derive(Deserialize)]
+pub struct CodeForm {
+    code: String,
+}
+
+/// Whose progress the code brings. Changes nothing.
+pub async fn look_up(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    headers: HeaderMap,
+    Form(typed): Form<CodeForm>,
+) -> Result<Response, WebError> {
+    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, typed.code.clone(), Some(trouble)));
+    let code: ResumeCode = match typed.code.parse() {
+        Ok(code) => code,
+        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
+    };
+    let state = guess(&app, &visit, app.store().look_up_code(&hash(&code), UnixMs::now())).await?;
+    let learner = match state {
+        CodeState::Open(learner) => learner,
+        over => return refused(StatusCode::GONE, worthless(over)),
+    };
+    let device = app.device(&visit, &headers).await?;
+    if device.as_ref().is_some_and(|device| device.learner == learner) {
+        let text = format!("This browser is {} already. Type the code at the other one.", handle(learner.as_u128()));
+        return refused(StatusCode::CONFLICT, Trouble { title: "You are here already", text });
+    }
+    let ours = match device {
+        Some(device) => Some(OursView {
+            summary: summary(&app, device.learner).await?,
+            elsewhere_too: app.store().devices_of(device.learner).await?.len() > 1,
+        }),
+        None => None,
+    };
+    let view = ConfirmView {
+        frame: app.frame(&nonce, &cookie::line(&headers)),
+        code: code.to_string(),
+        theirs: summary(&app, learner).await?,
+        ours: ours.filter(|ours| !ours.summary.is_empty()),
+    };
+    Ok(unkept(page(StatusCode::OK, &view)))
+}
+
+/// This browser becomes the code's learner's.
+pub async fn confirm(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    headers: HeaderMap,
+    Form(typed): Form<CodeForm>,
+) -> Result<Response, WebError> {
+    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, typed.code.clone(), Some(trouble)));
+    let code: ResumeCode = match typed.code.parse() {
+        Ok(code) => code,
+        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
+    };
+    let from = app.device(&visit, &headers).await?.map(|device| device.id);
+    // Always a new secret: the one that is there may have been put there by somebody else.
+    let secret = Secret::random();
+    let device = new_device(&secret, &headers);
+    let code = hash(&code);
+    let redeeming = async {
+        Ok(match app.store().redeem(&code, &device, from, UnixMs::now()).await? {
+            Redeemed::As(learner) => CodeState::Open(learner),
+            Redeemed::Not(state) => state,
+        })
+    };
+    let state = guess(&app, &visit, redeeming).await?;
+    let CodeState::Open(learner) = state else { return refused(StatusCode::GONE, worthless(state)) };
+    tracing::info!(%learner, merged = from.is_some(), "a code was redeemed");
+    if let Some(from) = from {
+        app.take_off(from);
+    }
+    let mut response = Redirect::to(app.base().as_str()).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, secret.cookie(visit.scheme));
+    Ok(response)
+}
+
+pub async fn before_forgetting(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Extension(nonce): Extension<Nonce>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let who = match app.learner(&visit, &headers).await? {
+        Some(learner) => Some(summary(&app, learner).await?),
+        None => None,
+    };
+    let frame = app.frame(&nonce, &cookie::line(&headers));
+    Ok(page(StatusCode::OK, &ForgetView { frame, who }))
+}
+
+/// Ends the learner's machines, deletes what is known of them, and takes the cookie back.
+pub async fn forget(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    if let Some(learner) = app.learner(&visit, &headers).await? {
+        for row in app.store().live_sessions_of(learner).await? {
+            if let Some(Found::Live(handle)) = app.roster().find(row.id).await? {
+                match handle.leave().await {
+                    Ok(()) | Err(Refusal::Over) => {}
+                    Err(refusal) => return Err(refusal.into()),
+                }
+            }
+        }
+        let devices = app.store().devices_of(learner).await?;
+        app.store().forget(learner).await?;
+        for device in devices {
+            app.take_off(device.id);
+        }
+    }
+    let mut response = Redirect::to(app.base().as_str()).into_response();
+    response.headers_mut().insert(header::SET_COOKIE, cookie::forget(visit.scheme));
+    Ok(response)
+}
+
+/// A look at a code that counts as a guess unless the code is one of ours.
+async fn guess(
+    app: &App,
+    visit: &Visit,
+    look: impl Future<Output = Result<CodeState, crate::store::StoreError>>,
+) -> Result<CodeState, WebError> {
+    app.guesses().take(visit.address, Instant::now()).map_err(|wait| {
+        WebError::too_many(
+            "Too many wrong codes",
+            "Too many codes that do not exist were tried just now, from your network or from all together. This \
+             keeps anybody from trying them all.",
+            wait,
+        )
+    })?;
+    let state = look.await?;
+    if state != CodeState::Unknown {
+        app.guesses().was_none(visit.address);
+    }
+    Ok(state)
+}
+
+fn hash(code: &ResumeCode) -> SecretHash {
+    SecretHash::of(&code.bytes())
+}
+
+fn nobody() -> WebError {
+    WebError::new(
+        StatusCode::CONFLICT,
+        "nobody",
+        "There is nothing to take along yet",
+        "This browser has not started a lesson. Start one, and go on elsewhere afterwards.",
+    )
+}
+
+fn no_code(error: CodeError) -> Trouble {
+    let title = match error {
+        CodeError::Length(0) => "There is no code yet",
+        CodeError::Length(_) => "That is not a whole code",
+        CodeError::Letter(_) => "That cannot be a code",
+        CodeError::Typo => "There is a typo in it",
+    };
+    Trouble { title, text: error.to_string() }
+}
+
+/// Why a code that reads well brings nobody.
+fn worthless(state: CodeState) -> Trouble {
+    let another =
+        "Make another one where you worked before: Go on elsewhere, in the menu of a lesson or on the first page.";
+    let since = |at: UnixMs| ago(UnixMs::now().0 - at.0);
+    let (title, text) = match state {
+        CodeState::Used(at) => (
+            "This code was used already",
+            format!(
+                "A code works once, and this one was used {}. {another} If it was not you who used it, look at your \
+                 devices there, and take off the one that you do not know.",
+                since(at)
+            ),
+        ),
+        CodeState::Replaced(at) => {
+            ("There is a newer code", format!("Another code was made {}, and only the newest works.", since(at)))
+        }
+        CodeState::Expired(at) => {
+            ("This code has expired", format!("It worked until {}. Nothing is lost: {another}", day(at.0)))
+        }
+        CodeState::Unknown | CodeState::Open(_) => (
+            "Nobody has this code",
+            "It reads like a code, but it is not one of this installation. Perhaps it is from another, or older than \
+             two months."
+                .into(),
+        ),
+    };
+    Trouble { title, text }
+}
+
+fn form(
+    app: &App,
+    nonce: &Nonce,
+    headers: &HeaderMap,
+    status: StatusCode,
+    typed: String,
+    trouble: Option<Trouble>,
+) -> Response {
+    let frame = app.frame(nonce, &cookie::line(headers));
+    unkept(page(status, &ResumeFormView { frame, typed, trouble }))
+}
+
+/// What may show a code is kept by no browser.
+fn unkept(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn learner_view(app: &App, device: &Device, code: Option<CodeView>) -> Result<LearnerView, WebError> {
+    let now = UnixMs::now();
+    let open = match code {
+        Some(_) => None,
+        None => app.store().open_code(device.learner, now).await?,
+    };
+    let devices = app.store().devices_of(device.learner).await?;
+    let view = |it: &Device| DeviceView {
+        id: it.id.to_string(),
+        name: it.name.clone(),
+        seen: ago(now.0 - it.seen.0),
+        is_this: it.id == device.id,
+    };
+    Ok(LearnerView {
+        handle: handle(device.learner.as_u128()),
+        code,
+        open: open.map(|open| OpenCodeView { made: ago(now.0 - open.created.0), until: day(open.expires.0) }),
+        devices: devices.iter().map(view).collect(),
+    })
+}
+
+async fn summary(app: &App, learner: LearnerId) -> Result<SummaryView, WebError> {
+    let progress = Progress::of(app, learner).await?;
+    let devices = app.store().devices_of(learner).await?;
+    let library = app.shelf().library();
+    let passed = progress.lessons_passed(&library);
+    let last = |row: &SessionRow| {
+        let scenario = app.shelf().scenario(&row.course, &row.scenario)?;
+        let when = ago(UnixMs::now().0 - row.ended.unwrap_or(row.created).0);
+        Some(LastView { title: scenario.title.clone(), place: page_name(&scenario, &row.page), when })
+    };
+    Ok(SummaryView {
+        handle: handle(learner.as_u128()),
+        devices: devices.into_iter().map(|device| device.name).collect(),
+        passed,
+        begun: progress.rows.len().saturating_sub(passed),
+        running: progress.running(),
+        last: progress.rows.iter().find_map(last),
+    })
+}

@@ -1,0 +1,38 @@
+// Under the lesson on a phone: the terminal's last two lines, or what is the matter with it, in words.
+
+import { byId, setText } from "./dom.js";
+import type { Notes } from "./notes.js";
+import { saying } from "./stage.js";
+import { hasMachine, type Store } from "./state.js";
+
+/** Between two looks at a terminal that prints. */
+const EVERY_MS = 150;
+
+export class Peek {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly store: Store,
+    private readonly notes: Notes,
+    private readonly lastLines: () => string[],
+  ) {
+    store.watch(() => this.draw());
+  }
+
+  /** The terminal in front has printed. */
+  printed(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.draw();
+    }, EVERY_MS);
+  }
+
+  draw(): void {
+    const { state } = this.store;
+    const note = this.notes.shown;
+    const words = hasMachine(state) ? note && [note.title, note.text ?? ""] : [saying(state).title, saying(state).text];
+    const lines = byId("peek-lines");
+    byId("peek").dataset.is = words ? "words" : "lines";
+    setText(lines, (words || this.lastLines()).join("\n"));
+  }
+}

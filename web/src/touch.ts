@@ -1,0 +1,61 @@
+// A finger scrolls the terminal, which xterm.js 6 leaves to mice: each movement becomes the turn of a wheel, so
+// that the scrollback, a pager and a program that listens to the mouse all do what they do with one.
+
+/** A finger that has moved less than this taps. */
+const TAP_PX = 8;
+
+/** What is left of the speed after each frame of coasting, and below which it stands. */
+const FRICTION = 0.95;
+const STILL_PX = 0.4;
+
+/** A finger that rested this long before it left does not throw. */
+const REST_MS = 60;
+
+export function scrollByTouch(pane: HTMLElement): void {
+  let finger: { id: number; x: number; y: number; movedAt: number } | undefined;
+  let scrolling = false;
+  let speed = 0;
+  let frame = 0;
+
+  const turn = (x: number, y: number, deltaY: number): void => {
+    const under = pane.querySelector(".xterm-screen");
+    under?.dispatchEvent(new WheelEvent("wheel", { deltaY, deltaMode: WheelEvent.DOM_DELTA_PIXEL, clientX: x, clientY: y, bubbles: true, cancelable: true }));
+  };
+
+  const coast = (x: number, y: number): void => {
+    speed *= FRICTION;
+    if (Math.abs(speed) < STILL_PX) return;
+    turn(x, y, speed);
+    frame = requestAnimationFrame(() => coast(x, y));
+  };
+
+  pane.addEventListener("touchstart", (event) => {
+    cancelAnimationFrame(frame);
+    scrolling = false;
+    speed = 0;
+    const touch = event.touches.length === 1 ? event.touches[0] : undefined;
+    finger = touch && { id: touch.identifier, x: touch.clientX, y: touch.clientY, movedAt: event.timeStamp };
+  }, { passive: true });
+
+  pane.addEventListener("touchmove", (event) => {
+    const touch = [...event.changedTouches].find(({ identifier }) => identifier === finger?.id);
+    if (!finger || !touch) return;
+    const by = finger.y - touch.clientY;
+    if (!scrolling && Math.abs(by) < TAP_PX) return;
+    scrolling = true;
+    // Neither the page nor the browser's "pull to reload" shall move.
+    if (event.cancelable) event.preventDefault();
+    speed = by;
+    finger = { ...finger, y: touch.clientY, movedAt: event.timeStamp };
+    turn(touch.clientX, touch.clientY, by);
+  }, { passive: false });
+
+  pane.addEventListener("touchend", (event) => {
+    if (!finger || !scrolling) return;
+    // A scroll is no tap: the keyboard stays as it is.
+    if (event.cancelable) event.preventDefault();
+    const { x, y, movedAt } = finger;
+    finger = undefined;
+    if (event.timeStamp - movedAt < REST_MS) coast(x, y);
+  }, { passive: false });
+}
