@@ -392,8 +392,11 @@ async fn frames_that_break_the_rules_end_their_connection_with_a_reason_and_noth
     let learner = installation.client();
     let id = learner.start_until("ready").await;
     let mut witness = learner.terminal(&id, 1, VIEWER, 0).await;
-    let attach =
-        || Message::Binary(FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false, roles: false }.encode().into());
+    let attach = || {
+        Message::Binary(
+            FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false, roles: false }.encode().into(),
+        )
+    };
     let binary = |bytes: &[u8]| Message::Binary(bytes.to_vec().into());
     let mut old = FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false, roles: false }.encode();
     old[1] = 99;

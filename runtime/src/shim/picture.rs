@@ -143,7 +143,8 @@ mod tests {
     fn a_full_screen_program_comes_back_and_so_does_the_shell_below_it() {
         let bytes = b"$ vim\r\n\x1b[?1049h\x1b[?1h\x1b=\x1b[?1006;1002h\x1b[H\x1b[2J~\r\n~\x1b[5;3Hword\x1b[10;1H\x1b[7m-- INSERT --\x1b[m\x1b[5;7H";
         same(bytes);
-        let back = [picture(SIZE, &modes_of(bytes), [bytes, &[]]).expect("a picture"), b"\x1b[?1049l".to_vec()].concat();
+        let back =
+            [picture(SIZE, &modes_of(bytes), [bytes, &[]]).expect("a picture"), b"\x1b[?1049l".to_vec()].concat();
         assert_eq!(screen_of(&back).contents(), screen_of(&[&bytes[..], b"\x1b[?1049l"].concat()).contents());
     }
 
@@ -193,7 +194,8 @@ mod tests {
             "\\x1b[()*+#%]?[ -~]".prop_map(String::into_bytes),
             "\\x1b[\\]P_^X][ -~]{0,30}(\\x07|\\x1b\\\\)?".prop_map(String::into_bytes),
             "[中文😀é\u{301}\u{200d}\u{fe0f}\t\r\n]{0,20}".prop_map(String::into_bytes),
-            (0u32..7, 0u32..70_000).prop_map(|(n, count)| format!("\x1b[{count}{}", b"LMSTP@X"[n as usize] as char).into_bytes()),
+            (0u32..7, 0u32..70_000)
+                .prop_map(|(n, count)| format!("\x1b[{count}{}", b"LMSTP@X"[n as usize] as char).into_bytes()),
         ]
     }
 

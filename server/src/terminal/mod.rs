@@ -105,7 +105,8 @@ pub enum Spoken {
 
 /// The limits of every WebSocket here, and the version that it speaks.
 pub fn spoken(upgrade: WebSocketUpgrade) -> Spoken {
-    let asked: Vec<String> = upgrade.requested_protocols().filter_map(|it| Some(it.to_str().ok()?.to_owned())).collect();
+    let asked: Vec<String> =
+        upgrade.requested_protocols().filter_map(|it| Some(it.to_str().ok()?.to_owned())).collect();
     let limited = |upgrade: WebSocketUpgrade, protocol: String| {
         upgrade
             .protocols([protocol])

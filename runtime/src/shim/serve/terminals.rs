@@ -112,7 +112,8 @@ impl Shim {
     /// After somebody came, went, typed or has another size: who the writer is, and who must be told.
     pub(super) fn settle(&mut self, number: u16) {
         let Some(terminal) = self.terminals.get_mut(&number) else { return };
-        let looks = |connection: &Connection| matches!(connection.role, Role::Viewer { terminal, .. } if terminal == number);
+        let looks =
+            |connection: &Connection| matches!(connection.role, Role::Viewer { terminal, .. } if terminal == number);
         terminal.elect(self.connections.values().filter(|it| looks(it)).filter_map(|it| it.role.view()));
         let mut gone = Vec::new();
         for (&id, connection) in &mut self.connections {
