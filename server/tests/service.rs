@@ -503,11 +503,27 @@ async fn a_websocket_from_elsewhere_is_refused_before_it_opens() {
     refused(&learner, &[protocol], 403).await;
     refused(&learner, &[protocol, ("origin", "http://evil.example")], 403).await;
     refused(&learner, &[("origin", &ours)], 400).await;
-    refused(&learner, &[("origin", &ours), ("sec-websocket-protocol", "quayside.0")], 400).await;
+    refused(&learner, &[("origin", &ours), ("sec-websocket-protocol", "another.2")], 400).await;
     let stranger = installation.client();
     refused(&stranger, &[("origin", &ours), protocol], 404).await;
     stranger.start().await;
     refused(&stranger, &[("origin", &ours), protocol], 404).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_version_is_told_to_reload() {
+    let installation = Installation::start().await;
+    let learner = installation.client();
+    let id = learner.start_until("ready").await;
+    let ours = learner.origin();
+    for version in ["quayside.1", "quayside.99"] {
+        for path in [path(&id, 1), format!("/api/sessions/{id}/live")] {
+            let headers = [("origin", ours.as_str()), ("sec-websocket-protocol", version)];
+            let mut socket = learner.websocket_with(&path, &headers).await.expect("it is let in, to be told");
+            let close = socket.closed().await.expect("a reason");
+            assert_eq!(u16::from(close.code), 4426, "{version} {path}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
