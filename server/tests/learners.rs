@@ -183,7 +183,7 @@ async fn a_code_that_brings_nobody_says_why_in_words() {
     says(&other, "K7QM4-XWD92-TF8H%3C", 422, "is neither").await;
     says(&other, "00000-00000-00000", 410, "Nobody has this code").await;
     let first = make_code(&learner).await;
-    let typo = if first.starts_with('2') { format!("3{}", &first[1..]) } else { format!("2{}", &first[1..]) };
+    let typo = format!("{}{}", if first.starts_with('2') { "3" } else { "2" }, &first[1..]);
     says(&other, &typo, 422, "There is a typo in it").await;
     assert!(look_up(&learner, &first).await.body.contains("You are here already"));
     let second = make_code(&learner).await;
@@ -214,7 +214,7 @@ async fn wrong_codes_are_held_up_and_typos_and_good_codes_are_not() {
     assert!(tried >= 20, "only {tried}");
     assert_eq!(held_up.status, 429);
     assert!(held_up.header("retry-after").is_some());
-    assert!(held_up.json()["error"]["message"].as_str().expect("words").contains("Try again in"));
+    assert!(held_up.body.contains("Try again in") && held_up.body.contains("00000-00000-00000"), "{}", held_up.body);
     assert_eq!(redeem(&guesser, &code).await.status, 429, "who guesses right then learns nothing either");
 }
 
@@ -293,6 +293,17 @@ async fn what_is_passed_stays_passed_in_the_next_machine_and_in_a_lesson_that_wa
 
 // Who would rather be somebody else.
 
+/// The status of the answer to these bytes; `None`: the server cut them off.
+async fn status_of(client: &Client, request: &str) -> Option<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let address = client.origin().replace("http://", "");
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut bytes = Vec::new();
+    let _ = tokio::time::timeout(harness::PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an end in time");
+    String::from_utf8_lossy(&bytes).split(' ').nth(1).map(String::from)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_that_is_none_of_ours_is_nobody_and_never_taken_over() {
     let installation = Installation::start().await;
@@ -321,8 +332,8 @@ async fn a_cookie_that_is_none_of_ours_is_nobody_and_never_taken_over() {
     let many: Vec<String> = (0..100).map(|number| format!("learner={number:064x}")).collect();
     assert_eq!(attacker.send("GET", "/", &[("cookie", &many.join("; "))], "").await.status, 200);
     let huge = format!("learner={}", "a".repeat(1024 * 1024));
-    let answer = attacker.send_lossy("GET", "/", &[("cookie", &huge)]).await;
-    assert!(answer.is_none_or(|status| status == 431), "{answer:?}");
+    let status = status_of(&attacker, &format!("GET / HTTP/1.1\r\nhost: localhost\r\ncookie: {huge}\r\n\r\n")).await;
+    assert!(status.as_deref().is_none_or(|status| status == "431"), "{status:?}");
     assert_eq!(attacker.get("/health/live").await.status, 200);
 }
 

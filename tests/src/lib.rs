@@ -1,4 +1,5 @@
-//! The harness: a machine to launch sandboxes on, and a census of what they leave behind.
+//! The harness: a machine to launch sandboxes on, a census of what they leave behind, and a whole service with
+//! visitors that speak the page's protocol.
 //!
 //! Everything goes through the real binary, started as a child: a launch forks and wants one thread,
 //! and every test of libtest runs on a second one.
@@ -7,3 +8,6 @@ pub mod needs;
 pub mod binary;
 pub mod census;
 pub mod machine;
+pub mod figures;
+pub mod service;
+pub mod visitor;

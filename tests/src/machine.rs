@@ -5,6 +5,7 @@ use std::fs;
 use std::net::Shutdown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use quayside_runtime::shim::client::{self, Viewer};
@@ -14,8 +15,12 @@ use tempfile::TempDir;
 
 use crate::{binary, census, needs};
 
-/// Longer than anything here takes, on a machine that is busy with something else.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than anything here takes, on a machine that is busy with something else; so many times that, where
+/// `QUAYSIDE_TEST_PATIENCE` says so: on an emulated processor, say.
+pub static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
+    let times = std::env::var("QUAYSIDE_TEST_PATIENCE").ok().and_then(|times| times.parse().ok());
+    Duration::from_secs(30) * times.unwrap_or(1)
+});
 
 /// A host of our own: what happens in one test's data directory is no business of another's.
 pub struct Machine {
@@ -63,7 +68,7 @@ impl Machine {
                 break (id, record);
             }
             let ended = child.try_wait().expect("it is our child");
-            assert!(ended.is_none() && begin.elapsed() < PATIENCE, "no sandbox starts; quayside run: {ended:?}");
+            assert!(ended.is_none() && begin.elapsed() < *PATIENCE, "no sandbox starts; quayside run: {ended:?}");
             std::thread::sleep(Duration::from_millis(5));
         };
         self.ids.borrow_mut().push(id.clone());
@@ -197,7 +202,7 @@ impl Sandbox {
                 return std::os::unix::process::ExitStatusExt::signal(&status)
                     .map_or(status.code().unwrap_or(-1), |n| 128 + n);
             }
-            assert!(begin.elapsed() < PATIENCE, "quayside run does not end");
+            assert!(begin.elapsed() < *PATIENCE, "quayside run does not end");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -245,7 +250,7 @@ impl Terminal {
     /// A page that knows roles and pictures, of a size of its own.
     pub fn look(socket: &Path, number: u16, id: u128, (cols, rows): (u16, u16)) -> Self {
         let mut viewer = Viewer::open(socket, number, Vec::new()).expect("the shim accepts viewers");
-        viewer.stream.set_read_timeout(Some(PATIENCE)).expect("a socket has timeouts");
+        viewer.stream.set_read_timeout(Some(*PATIENCE)).expect("a socket has timeouts");
         let attach = FromViewer::Attach { viewer: id, have: 0, cols, rows, restart: false, roles: true };
         viewer.send(&attach).expect("the shim listens");
         let mut terminal = Self::new(viewer, id);
@@ -287,7 +292,7 @@ impl Terminal {
     pub fn open(socket: &Path, number: u16, command: &[&str], id: u128) -> Self {
         let command = command.iter().map(|word| word.to_string()).collect();
         let mut viewer = Viewer::open(socket, number, command).expect("the shim accepts viewers");
-        viewer.stream.set_read_timeout(Some(PATIENCE)).expect("a socket has timeouts");
+        viewer.stream.set_read_timeout(Some(*PATIENCE)).expect("a socket has timeouts");
         let attach = FromViewer::Attach { viewer: id, have: 0, cols: 80, rows: 24, restart: false, roles: false };
         viewer.send(&attach).expect("the shim listens");
         let mut terminal = Self::new(viewer, id);
@@ -343,7 +348,7 @@ impl Terminal {
     pub fn until(&mut self, mut done: impl FnMut(&Self) -> bool) {
         let begin = Instant::now();
         while !done(self) {
-            assert!(begin.elapsed() < PATIENCE, "nothing of what was waited for; the screen: {}", self.text());
+            assert!(begin.elapsed() < *PATIENCE, "nothing of what was waited for; the screen: {}", self.text());
             self.pump();
         }
     }

@@ -138,7 +138,7 @@ fn lab_takes_the_upper_directory_of_an_overlay() {
 fn too_much_memory_kills_inside_only() {
     let machine = Machine::new();
     let sandbox = machine.sandbox();
-    let greedy = sandbox.try_sh("head -c 3G /dev/zero | tail -c 3G > /dev/null; echo ${PIPESTATUS[1]}");
+    let greedy = sandbox.try_sh("dd if=/dev/zero of=/dev/null bs=3G count=1; echo $?");
     assert_eq!(greedy.out, "137", "{greedy:?}");
     assert_eq!(sandbox.sh("echo well"), "well");
 }
@@ -153,7 +153,7 @@ fn a_check_runs_in_spite_of_a_fork_bomb() {
     let check = |text: &str| sandbox.exec(Exec { group: Group::Check, ..script(text) });
     let begin = Instant::now();
     while check(pids).out.parse::<u32>().expect("a number") < 500 {
-        assert!(begin.elapsed() < PATIENCE, "the bomb does not go off: {}", terminal.text());
+        assert!(begin.elapsed() < *PATIENCE, "the bomb does not go off: {}", terminal.text());
     }
     let checked = check("ls / | wc -l > /tmp/counted && echo checked");
     assert_eq!((checked.code, checked.out.as_str()), (0, "checked"), "{checked:?}");
@@ -195,7 +195,7 @@ fn connects_and_lookups_are_refused_at_once() {
         assert!(ran.code != 0 && ran.code != 124, "{address}: {ran:?}");
     }
     assert_eq!(sandbox.try_sh("timeout 10 getent hosts example.org").code, 2, "not found, and no time-out");
-    assert!(begin.elapsed() < PATIENCE, "refused, but after {:?}", begin.elapsed());
+    assert!(begin.elapsed() < *PATIENCE, "refused, but after {:?}", begin.elapsed());
     listener.set_nonblocking(true).expect("a socket has modes");
     assert!(listener.accept().is_err(), "somebody came through");
 }
@@ -321,7 +321,7 @@ fn what_a_killed_quayside_run_has_left_goes_with_the_next_one() {
     let shim = format!("/proc/{}", sandbox.shim_pid());
     let begin = Instant::now();
     while fs::metadata(&shim).is_ok() {
-        assert!(begin.elapsed() < PATIENCE, "the shim outlives its owner");
+        assert!(begin.elapsed() < *PATIENCE, "the shim outlives its owner");
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(machine.run(&["host", "--", "true"]).status.success());
@@ -400,7 +400,7 @@ fn input_sent_twice_is_taken_once() {
     terminal.type_text("ahoy\n");
     terminal.send(&FromViewer::Input { number: 0, bytes: b"ahoy\n".into() });
     terminal.send(&FromViewer::Input { number: 3, bytes: b"y\nland\n".into() });
-    terminal.shows("land");
+    terminal.shows("land\r\n");
     assert_eq!(terminal.text(), "ready\r\nahoy\r\nland\r\n");
 }
 

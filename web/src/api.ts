@@ -1,6 +1,7 @@
 // The server's HTTP interface, as functions. Paths are built on the base path that the server wrote into the page.
 
 import type { Boot, CheckView, SessionView } from "./state.js";
+import { inTurn } from "./turns.js";
 
 /** The server said no, in words for the learner; `status` 0: it did not answer. */
 export class Refusal extends Error {
@@ -17,7 +18,7 @@ export class Api {
 
   start(page: string): Promise<SessionView> {
     const path = `${this.boot.course}/${this.boot.scenario}/start`;
-    return this.ask("POST", path, new URLSearchParams({ page }));
+    return inTurn(() => this.ask("POST", path, new URLSearchParams({ page })));
   }
 
   session(id: string): Promise<SessionView> {

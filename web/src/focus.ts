@@ -15,9 +15,13 @@ export function keepFocus(terminal: () => boolean): KeepFocus {
     if (note.contains(target) && last && !note.contains(last.element)) beforeNote = last.element;
     last = { element: target, region: target.closest("#note, #deep") };
   });
-  // Who leaves for no other element clicked into nothing, and wants to be nowhere.
+  // Who leaves for no other element clicked into nothing, and wants to be nowhere. What is about to be taken away
+  // loses the focus first, so that is told a moment later.
   document.addEventListener("focusout", ({ target, relatedTarget }) => {
-    if (!relatedTarget && target instanceof HTMLElement && target.isConnected && target.checkVisibility()) last = undefined;
+    if (relatedTarget || !(target instanceof HTMLElement)) return;
+    setTimeout(() => {
+      if (last?.element === target && document.activeElement === document.body && target.isConnected && target.checkVisibility()) last = undefined;
+    });
   });
 
   const isLost = (): boolean => {

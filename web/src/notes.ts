@@ -47,6 +47,13 @@ export class Notes {
     if (this.notes.delete(about)) this.draw();
   }
 
+  /** Puts the focus on what a note offers; false: nothing is offered. */
+  focus(): boolean {
+    const button = [this.act, this.closer].find((it) => it.checkVisibility());
+    button?.focus();
+    return button !== undefined;
+  }
+
   get shown(): Note | undefined {
     return this.newest()?.[1];
   }

@@ -12,6 +12,8 @@ type Held = "off" | "once" | "locked";
 
 export class Phone {
   private readonly work = byId("work");
+  private readonly paste = byId("paste");
+  private readonly field = byId("paste-text", HTMLTextAreaElement);
   private readonly held: Record<Modifier, Held> = { ctrl: "off", alt: "off" };
 
   constructor(private readonly tabs: () => Tabs) {
@@ -25,6 +27,13 @@ export class Phone {
     keys.addEventListener("click", (event) => {
       if (event.target instanceof HTMLElement) void this.tap(event.target);
     });
+    this.paste.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.tabs().inFront?.paste(this.field.value);
+      this.closePaste();
+    });
+    byId("paste-close").addEventListener("click", () => this.closePaste());
+    this.paste.addEventListener("keydown", (event) => event.key === "Escape" && this.closePaste());
     const peek = byId("peek");
     peek.hidden = false;
     peek.addEventListener("click", () => this.show("terminal"));
@@ -70,11 +79,25 @@ export class Phone {
     } else if (text !== undefined) {
       terminal?.type(this.modify(text));
     } else if (key === "Paste") {
-      terminal?.paste((await readText()) ?? "");
+      const text = await readText();
+      if (text === null) return this.askForPaste();
+      terminal?.paste(text);
     } else if (key !== undefined) {
       terminal?.press(key);
     }
     terminal?.focus();
+  }
+
+  /** Where a page may not read the clipboard, the learner's own paste goes into a field first. */
+  private askForPaste(): void {
+    this.paste.hidden = false;
+    this.field.focus();
+  }
+
+  private closePaste(): void {
+    this.paste.hidden = true;
+    this.field.value = "";
+    this.tabs().inFront?.focus();
   }
 
   private hold(modifier: Modifier, held: Held): void {

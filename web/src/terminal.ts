@@ -357,7 +357,7 @@ export class Terminal {
     xterm.open(this.pane);
     this.prepareField(xterm);
     this.showLooking();
-    scrollByTouch(this.pane);
+    scrollByTouch(this.pane, xterm);
     xterm.onData((text) => this.onData(text));
     xterm.onBinary((text) => {
       if (this.writer) this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));

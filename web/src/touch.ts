@@ -1,5 +1,7 @@
-// A finger scrolls the terminal, which xterm.js 6 leaves to mice: each movement becomes the turn of a wheel, so
-// that the scrollback, a pager and a program that listens to the mouse all do what they do with one.
+// A finger scrolls the terminal, which xterm.js 6 leaves to mice: through its past, or, where a program fills the
+// screen or listens to the mouse, as a wheel would turn.
+
+import type { Terminal } from "@xterm/xterm";
 
 /** A finger that has moved less than this taps. */
 const TAP_PX = 8;
@@ -11,15 +13,25 @@ const STILL_PX = 0.4;
 /** A finger that rested this long before it left does not throw. */
 const REST_MS = 60;
 
-export function scrollByTouch(pane: HTMLElement): void {
+export function scrollByTouch(pane: HTMLElement, xterm: Terminal): void {
   let finger: { id: number; x: number; y: number; movedAt: number } | undefined;
   let scrolling = false;
   let speed = 0;
   let frame = 0;
+  let rest = 0;
 
-  const turn = (x: number, y: number, deltaY: number): void => {
-    const under = pane.querySelector(".xterm-screen");
-    under?.dispatchEvent(new WheelEvent("wheel", { deltaY, deltaMode: WheelEvent.DOM_DELTA_PIXEL, clientX: x, clientY: y, bubbles: true, cancelable: true }));
+  /** Whole lines are scrolled; what is less stays for the next movement. */
+  const turn = (x: number, y: number, by: number): void => {
+    const screen = pane.querySelector(".xterm-screen");
+    const line = (screen?.clientHeight ?? 0) / xterm.rows;
+    if (!screen || line === 0) return;
+    rest += by;
+    const lines = Math.trunc(rest / line);
+    if (lines === 0) return;
+    rest -= lines * line;
+    if (xterm.buffer.active.type === "normal" && xterm.modes.mouseTrackingMode === "none") return xterm.scrollLines(lines);
+    const step = { deltaY: Math.sign(lines), deltaMode: WheelEvent.DOM_DELTA_LINE, clientX: x, clientY: y, bubbles: true, cancelable: true };
+    for (let n = 0; n < Math.abs(lines); n++) screen.dispatchEvent(new WheelEvent("wheel", step));
   };
 
   const coast = (x: number, y: number): void => {
@@ -33,6 +45,7 @@ export function scrollByTouch(pane: HTMLElement): void {
     cancelAnimationFrame(frame);
     scrolling = false;
     speed = 0;
+    rest = 0;
     const touch = event.touches.length === 1 ? event.touches[0] : undefined;
     finger = touch && { id: touch.identifier, x: touch.clientX, y: touch.clientY, movedAt: event.timeStamp };
   }, { passive: true });

@@ -57,7 +57,7 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   dropped: (bytes) => notes.show("dropped", { is: "warn", ...words.note.dropped(bytes), closes: true }),
   refused: (why) => session.refused(why),
   tooMuch: (bytes) => notes.show("dropped", { is: "warn", ...words.note.tooMuch(bytes, WAITING_MAX), closes: true }),
-  leave: (backwards) => (backwards ? tabs.focusTab() : byId("lesson").focus()),
+  leave: (backwards) => (backwards ? tabs.focusTab() : notes.focus() || byId("lesson").focus()),
   modify: (text) => phone.modify(text),
   printed: () => {
     phone.printed();

@@ -16,6 +16,10 @@ const CHECK_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
 const DESCENDANTS_MAX: u64 = 256;
 /// The period of the CPU quota: the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
+/// Share of all sandboxes together, where a process of the host's own has 100: by default a whole class has
+/// no more than one compiler beside it, and then one learner who burns the class's share makes every other
+/// wait for that compiler's turns.
+const ALL_CPU_WEIGHT: u64 = 1000;
 /// Controllers that sandboxes, and a payload's own subgroups, get on v2.
 const DELEGATED: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
@@ -210,8 +214,8 @@ impl Plan {
         if has("cpu") {
             let quota = limits.cpu_max_millis * CPU_PERIOD_US / 1000;
             self.set_optional(top.join("payload/cpu.cfs_quota_us"), quota);
-            // cpu.shares is 1024 where cpu.weight is 100.
-            self.set_optional(top.join("payload/cpu.shares"), (limits.cpu_weight * 1024 / 100).max(2));
+            self.set_optional(top.join("payload/cpu.shares"), shares(limits.cpu_weight));
+            self.set_optional(parent.join("quayside/cpu.shares"), shares(ALL_CPU_WEIGHT));
         }
         self.v1.push(V1Top { path: top, split });
     }
@@ -256,6 +260,7 @@ impl Plan {
             let value = format!("{quota} {CPU_PERIOD_US}");
             self.settings.push(Setting { file: top.join("payload/cpu.max"), value, optional: true });
             self.set_optional(top.join("payload/cpu.weight"), limits.cpu_weight);
+            self.set_optional(quayside.join("cpu.weight"), ALL_CPU_WEIGHT);
         }
         self.set_optional(top.join("payload/cgroup.max.descendants"), DESCENDANTS_MAX);
         self.v2 = Some(top);
@@ -274,6 +279,11 @@ impl Plan {
     fn set_optional(&mut self, file: PathBuf, value: u64) {
         self.settings.push(Setting { file, value: value.to_string(), optional: true });
     }
+}
+
+/// v1's cpu.shares is 1024 where v2's cpu.weight is 100.
+fn shares(weight: u64) -> u64 {
+    (weight * 1024 / 100).max(2)
 }
 
 /// A setting's value that stands for the same file one directory up (cpusets start empty).
@@ -323,6 +333,16 @@ mod tests {
             ]
         );
         assert_eq!(plan.vacate, Some(Vacate { from: "/cg/a/b".into(), to: "/cg/a/b/quayside-host".into() }));
+    }
+
+    #[test]
+    fn all_sandboxes_together_weigh_more_than_one_process_of_the_hosts() {
+        let of = |plan: &Plan, file: &str| {
+            plan.settings.iter().find(|setting| setting.file == Path::new(file)).map(|setting| setting.value.clone())
+        };
+        assert_eq!(of(&plan(&v2()), "/cg/quayside/cpu.weight").as_deref(), Some("1000"));
+        let v1 = V1 { controllers: vec!["cpu".into()], mount: "/c".into(), own: None };
+        assert_eq!(of(&plan(&Layout { v1: vec![v1], v2: None }), "/c/quayside/cpu.shares").as_deref(), Some("10240"));
     }
 
     #[test]

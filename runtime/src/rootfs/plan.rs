@@ -145,6 +145,10 @@ fn kernel_file_systems(root: &Path) -> Vec<Step> {
     ]
 }
 
+/// Terminals of one sandbox: 16 that the page shows, tmux in each, and the shells of many containers. All of a
+/// host share 3,072 by default (kernel.pty.max less its reserve).
+const PTYS_MAX: u32 = 256;
+
 /// A small /dev of mode 755: with a tmpfs's default 1777, `> /dev/null` is refused even to root, as
 /// the directory is sticky and the node belongs to nobody.
 fn device_nodes(root: &Path) -> Vec<Step> {
@@ -154,8 +158,8 @@ fn device_nodes(root: &Path) -> Vec<Step> {
         steps.push(Step::Bind { from: Path::new("/dev").join(name), at: dev.join(name) });
     }
     // gid 5 is tty on every distribution; ptmxmode lets anybody inside open a terminal (pts(4)).
-    let devpts = "newinstance,ptmxmode=0666,mode=0620,gid=5";
-    steps.push(mount("devpts", dev.join("pts"), devpts, Flags { nodev: false, ..Flags::ALL }));
+    let devpts = format!("newinstance,ptmxmode=0666,mode=0620,gid=5,max={PTYS_MAX}");
+    steps.push(mount("devpts", dev.join("pts"), &devpts, Flags { nodev: false, ..Flags::ALL }));
     steps.push(mount("tmpfs", dev.join("shm"), "mode=1777,size=64m", Flags::NOSUID_NODEV));
     steps.push(mount("mqueue", dev.join("mqueue"), "", Flags::ALL));
     for (name, to) in devices::LINKS {

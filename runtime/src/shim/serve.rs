@@ -23,7 +23,7 @@ use super::terminal::{BURST_MAX, Shell, Terminal, View};
 use crate::launch::channel::Channel;
 use crate::launch::child::{self, Sandbox};
 use crate::launch::parent::shim_fds;
-use crate::sys::process::inherited_fd;
+use crate::sys::process::{inherited_fd, take_short_turns};
 
 /// Scripts without a name at once: checks and files of one learner's few tabs.
 const JOBS_MAX: usize = NAMED_MAX + 32;
@@ -33,6 +33,9 @@ const END_GRACE: Duration = Duration::from_secs(3);
 
 /// Runs a shim: from the launch to the end of the sandbox.
 pub fn run() -> io::Result<()> {
+    // Before the launch, for everything in the sandbox: a key waits for its shell as it does for the shim, and
+    // who burns a processor has no longer turns than others. Where it is refused, nothing else changes.
+    let _ = take_short_turns();
     let listener = UnixListener::from(inherited_fd(shim_fds::LISTENER)?);
     let lease = inherited_fd(shim_fds::LEASE)?;
     for fd in [listener.as_fd(), lease.as_fd()] {

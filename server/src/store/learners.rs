@@ -18,7 +18,7 @@ impl Store {
     pub async fn add_learner(&self, id: LearnerId, device: &NewDevice, now: UnixMs) -> Result<(), StoreError> {
         let failed = |source| self.failed(source);
         let mut transaction = self.writer.begin().await.map_err(failed)?;
-        // The column was the only device's secret once, and must differ: see the migration 0010.
+        // The column was the only device's secret once, and must differ: see the migration 0020.
         sqlx::query("INSERT INTO learner (id, secret_hash, created_ms) VALUES ($1, $1, $2)")
             .bind(id.to_string())
             .bind(now.0)

@@ -4,7 +4,7 @@
 //! Whoever types one is first told whose progress it brings: somebody may have handed out a code of their own, to
 //! watch over another's shoulder.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::{Form, Path, State};
@@ -27,7 +27,7 @@ use super::words::{ago, day};
 use super::{qr, random_bytes};
 use crate::learner::{CODE_LIFE_MS, CodeError, ResumeCode, handle};
 use crate::session::{Found, Refusal};
-use crate::store::{CodeState, Device, DeviceId, LearnerId, Redeemed, SecretHash, SessionRow, UnixMs};
+use crate::store::{CodeState, Device, DeviceId, LearnerId, Redeemed, SecretHash, SessionRow, StoreError, UnixMs};
 
 /// The learner's code and devices.
 pub async fn elsewhere(
@@ -95,7 +95,7 @@ pub async fn remove_device(
 }
 
 pub async fn resume(State(app): State<App>, Extension(nonce): Extension<Nonce>, headers: HeaderMap) -> Response {
-    form(&app, &nonce, &headers, StatusCode::OK, String::new(), None)
+    form(&app, &nonce, &headers, StatusCode::OK, "", None)
 }
 
 #[derive(Deserialize)]
@@ -111,15 +111,15 @@ pub async fn look_up(
     headers: HeaderMap,
     Form(typed): Form<CodeForm>,
 ) -> Result<Response, WebError> {
-    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, typed.code.clone(), Some(trouble)));
+    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, &typed.code, Some(trouble)));
     let code: ResumeCode = match typed.code.parse() {
         Ok(code) => code,
         Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
     };
-    let state = guess(&app, &visit, app.store().look_up_code(&hash(&code), UnixMs::now())).await?;
-    let learner = match state {
-        CodeState::Open(learner) => learner,
-        over => return refused(StatusCode::GONE, worthless(over)),
+    let learner = match guess(&app, &visit, app.store().look_up_code(&hash(&code), UnixMs::now())).await? {
+        Ok(CodeState::Open(learner)) => learner,
+        Ok(over) => return refused(StatusCode::GONE, worthless(over)),
+        Err(wait) => return refused(StatusCode::TOO_MANY_REQUESTS, too_many(wait)).map(|form| held_up(wait, form)),
     };
     let device = app.device(&visit, &headers).await?;
     if device.as_ref().is_some_and(|device| device.learner == learner) {
@@ -150,7 +150,7 @@ pub async fn confirm(
     headers: HeaderMap,
     Form(typed): Form<CodeForm>,
 ) -> Result<Response, WebError> {
-    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, typed.code.clone(), Some(trouble)));
+    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, &typed.code, Some(trouble)));
     let code: ResumeCode = match typed.code.parse() {
         Ok(code) => code,
         Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
@@ -166,8 +166,11 @@ pub async fn confirm(
             Redeemed::Not(state) => state,
         })
     };
-    let state = guess(&app, &visit, redeeming).await?;
-    let CodeState::Open(learner) = state else { return refused(StatusCode::GONE, worthless(state)) };
+    let learner = match guess(&app, &visit, redeeming).await? {
+        Ok(CodeState::Open(learner)) => learner,
+        Ok(over) => return refused(StatusCode::GONE, worthless(over)),
+        Err(wait) => return refused(StatusCode::TOO_MANY_REQUESTS, too_many(wait)).map(|form| held_up(wait, form)),
+    };
     tracing::info!(%learner, merged = from.is_some(), "a code was redeemed");
     if let Some(from) = from {
         app.take_off(from);
@@ -217,25 +220,35 @@ pub async fn forget(
     Ok(response)
 }
 
-/// A look at a code that counts as a guess unless the code is one of ours.
+/// A look at a code that counts as a guess unless the code is one of ours. `Err(wait)` within: held up.
 async fn guess(
     app: &App,
     visit: &Visit,
-    look: impl Future<Output = Result<CodeState, crate::store::StoreError>>,
-) -> Result<CodeState, WebError> {
-    app.guesses().take(visit.address, Instant::now()).map_err(|wait| {
-        WebError::too_many(
-            "Too many wrong codes",
-            "Too many codes that do not exist were tried just now, from your network or from all together. This \
-             keeps anybody from trying them all.",
-            wait,
-        )
-    })?;
+    look: impl Future<Output = Result<CodeState, StoreError>>,
+) -> Result<Result<CodeState, Duration>, StoreError> {
+    if let Err(wait) = app.guesses().take(visit.address, Instant::now()) {
+        return Ok(Err(wait));
+    }
     let state = look.await?;
     if state != CodeState::Unknown {
         app.guesses().was_none(visit.address);
     }
-    Ok(state)
+    Ok(Ok(state))
+}
+
+/// The form again, with how long to wait.
+fn held_up(wait: Duration, mut form: Response) -> Response {
+    form.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    form
+}
+
+fn too_many(wait: Duration) -> Trouble {
+    let seconds = wait.as_secs().max(1);
+    let text = format!(
+        "Codes that nobody has were tried so often just now that all are held up, also good ones. Try again in \
+         {seconds} seconds."
+    );
+    Trouble { title: "Too many wrong codes", text }
 }
 
 fn hash(code: &ResumeCode) -> SecretHash {
@@ -296,11 +309,11 @@ fn form(
     nonce: &Nonce,
     headers: &HeaderMap,
     status: StatusCode,
-    typed: String,
+    typed: &str,
     trouble: Option<Trouble>,
 ) -> Response {
     let frame = app.frame(nonce, &cookie::line(headers));
-    unkept(page(status, &ResumeFormView { frame, typed, trouble }))
+    unkept(page(status, &ResumeFormView { frame, typed: typed.into(), trouble }))
 }
 
 /// What may show a code is kept by no browser.

@@ -5,19 +5,26 @@ use std::collections::HashMap;
 use super::app::App;
 use super::error::WebError;
 use super::pages::{FlagState, FlagView, FlagsView, MARKS};
-use crate::lesson::model::{Item, Library, PageKind, Scenario};
-use crate::lesson::progress::{PassedStep, checked_steps, passed_steps};
+use crate::lesson::model::{Item, Library, Page, PageKind, Scenario};
+use crate::lesson::progress::{PassedStep, passed_steps};
 use crate::store::{LearnerId, SessionRow, SessionState};
 
 /// By course and scenario.
 type Place = (String, String);
+
+/// What is passed of one scenario as it is now.
+struct Standing {
+    passed: usize,
+    checks: usize,
+}
 
 #[derive(Default)]
 pub struct Progress {
     /// One session of each scenario, newest first.
     pub rows: Vec<SessionRow>,
     at: HashMap<Place, usize>,
-    passed: HashMap<Place, Vec<PassedStep>>,
+    /// Of the scenarios of which anything is passed.
+    standings: HashMap<Place, Standing>,
 }
 
 impl Progress {
@@ -26,25 +33,33 @@ impl Progress {
         for it in app.store().passed_by(learner).await? {
             passed.entry((it.course, it.scenario)).or_default().push(it.step);
         }
+        let standing = |scenario: &Scenario| {
+            let place = place(scenario);
+            let passed = passed_steps(scenario, passed.get(&place)?).len();
+            Some((place, Standing { passed, checks: checks(scenario) }))
+        };
+        let standings = scenarios(&app.shelf().library()).filter_map(standing).collect();
         let rows = app.store().sessions_of(learner).await?;
         let at = rows.iter().enumerate().map(|(at, row)| ((row.course.clone(), row.scenario.clone()), at)).collect();
-        Ok(Self { rows, at, passed })
+        Ok(Self { rows, at, standings })
     }
 
     pub fn row(&self, scenario: &Scenario) -> Option<&SessionRow> {
         Some(&self.rows[*self.at.get(&place(scenario))?])
     }
 
-    /// The scenario's steps that are passed, ascending.
-    pub fn passed(&self, scenario: &Scenario) -> Vec<u32> {
-        self.passed.get(&place(scenario)).map_or_else(Vec::new, |passed| passed_steps(scenario, passed))
+    /// How many of the scenario's steps are passed, of how many that can be.
+    fn count(&self, scenario: &Scenario) -> (usize, usize) {
+        self.standings
+            .get(&place(scenario))
+            .map_or_else(|| (0, checks(scenario)), |standing| (standing.passed, standing.checks))
     }
 
     /// Every check has passed; of a lesson without checks, the last page was reached.
     pub fn has_passed(&self, scenario: &Scenario) -> bool {
-        let checks = checked_steps(scenario).len();
+        let (passed, checks) = self.count(scenario);
         if checks > 0 {
-            return self.passed(scenario).len() == checks;
+            return passed == checks;
         }
         let last = scenario.pages.last().map(|page| page.kind.slug());
         self.row(scenario).is_some_and(|row| Some(&row.page) == last.as_ref())
@@ -52,7 +67,7 @@ impl Progress {
 
     /// How far the learner is, where something has begun: `3 of 7 passed`, or the page.
     pub fn so_far(&self, scenario: &Scenario) -> Option<String> {
-        let (passed, checks) = (self.passed(scenario).len(), checked_steps(scenario).len());
+        let (passed, checks) = self.count(scenario);
         match self.row(scenario) {
             _ if passed > 0 => Some(format!("{passed} of {checks} passed")),
             Some(row) => Some(page_name(scenario, &row.page)),
@@ -63,7 +78,7 @@ impl Progress {
     pub fn flag(&self, scenario: &Scenario) -> FlagState {
         match self.row(scenario) {
             _ if self.has_passed(scenario) => FlagState::Hoisted,
-            _ if !self.passed(scenario).is_empty() => FlagState::Going,
+            _ if self.count(scenario).0 > 0 => FlagState::Going,
             Some(_) => FlagState::Going,
             None => FlagState::Down,
         }
@@ -89,6 +104,12 @@ impl Progress {
     pub fn running(&self) -> usize {
         self.rows.iter().filter(|row| row.state == SessionState::Live).count()
     }
+}
+
+/// How many steps can be passed.
+fn checks(scenario: &Scenario) -> usize {
+    let is_checked = |page: &&Page| matches!(page.kind, PageKind::Step(_)) && page.verify.is_some();
+    scenario.pages.iter().filter(is_checked).count()
 }
 
 fn place(scenario: &Scenario) -> Place {

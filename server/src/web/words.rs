@@ -9,8 +9,8 @@ pub fn ago(ms: i64) -> String {
     let counted = |n: i64, unit: &str| format!("{n} {unit}{} ago", if n == 1 { "" } else { "s" });
     match ms {
         ..MINUTE_MS => "just now".into(),
-        ..HOUR_MS => counted(ms / MINUTE_MS, "minute"),
-        ..DAY_MS => counted(ms / HOUR_MS, "hour"),
+        MINUTE_MS..HOUR_MS => counted(ms / MINUTE_MS, "minute"),
+        HOUR_MS..DAY_MS => counted(ms / HOUR_MS, "hour"),
         _ => counted(ms / DAY_MS, "day"),
     }
 }

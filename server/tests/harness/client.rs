@@ -67,19 +67,6 @@ impl Client {
         self.send("POST", path, &headers, form).await
     }
 
-    /// The status of an answer to a request that the server may cut off; `None`: it did.
-    pub async fn send_lossy(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<u16> {
-        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
-        let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\nhost: {}\r\n", self.address);
-        for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
-        }
-        let _ = stream.write_all(format!("{head}\r\n").as_bytes()).await;
-        let mut bytes = Vec::new();
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("in time");
-        String::from_utf8_lossy(&bytes).split(' ').nth(1)?.parse().ok()
-    }
-
     /// With exactly these headers besides the cookie; `host` or `cookie` among them replaces ours.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");

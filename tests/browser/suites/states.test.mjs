@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { axe, contrast, overflow, rectangles } from "../harness/look.mjs";
 import { shared } from "../harness/shared.mjs";
+import { Stage } from "../harness/stage.mjs";
 import { pause, until } from "../harness/until.mjs";
 import { Visitor } from "../harness/visitor.mjs";
 
@@ -16,58 +17,6 @@ const THEMES = ["light", "dark"];
 const AXE_WIDTHS = ["1280", "390"];
 /** What stays where it is, whatever happens. */
 const FIXED = [".bar", "#lesson", "#turn", "#stage", ".tabs", "#deep"];
-
-/** A visitor whose connections can be cut, and who can be told news that the service would take long to have. */
-class Stage {
-  #live;
-  #cut = false;
-  #sockets = new Set();
-
-  static async open(path) {
-    const stage = new Stage();
-    stage.visitor = await Visitor.arrive(service, { viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
-    stage.page = stage.visitor.page;
-    await stage.page.routeWebSocket(/\/(live|terminals\/\d+)$/, (socket) => stage.#route(socket));
-    await stage.visitor.open(path);
-    await until(() => stage.#live, "the page listens to news");
-    return stage;
-  }
-
-  #route(socket) {
-    if (this.#cut) return void socket.close({ code: 1001 });
-    socket.connectToServer();
-    this.#sockets.add(socket);
-    if (socket.url().endsWith("/live")) this.#live = socket;
-  }
-
-  /** As if the server had said it. */
-  hear(...news) {
-    for (const it of news) this.#live.send(JSON.stringify(it));
-    return pause(100);
-  }
-
-  phase(is, more = {}) {
-    return this.hear({ type: "phase", is, since_ms: Date.now() - 9000, message: null, output: null, ...more });
-  }
-
-  check(is, words = "", seconds = 2.4) {
-    return this.hear({ type: "check", step: 1, is, words, seconds });
-  }
-
-  async cut() {
-    this.#cut = true;
-    for (const socket of this.#sockets) await socket.close({ code: 1001 });
-    this.#sockets.clear();
-    await this.visitor.noteSays(/Connection lost/);
-  }
-
-  async mend() {
-    this.#cut = false;
-    const act = this.page.locator("#note-act");
-    if (await act.isVisible()) await act.click();
-    await this.visitor.connected();
-  }
-}
 
 /** Nine terminals need their time: each is a shell. */
 async function openTerminals(stage, many) {
@@ -153,7 +102,7 @@ async function look(visitor, state, faults, where) {
 }
 
 test("nothing jumps, sticks out or is hard to read in any state of the workspace", async () => {
-  const stage = await Stage.open("harbour/walk/1");
+  const stage = await Stage.open(service, "harbour/walk/1");
   const faults = [];
   const where = {};
   for (const [state, { enter, leave }] of Object.entries(STATES)) {
@@ -242,7 +191,7 @@ const TASTES = {
 };
 
 test("projector, day water, more contrast and forced colours, live and without a reload", async () => {
-  const stage = await Stage.open("harbour/walk/1");
+  const stage = await Stage.open(service, "harbour/walk/1");
   const { page, visitor } = stage;
   await stage.check("failed", LONG);
   await stage.phase("preparing");

@@ -81,24 +81,27 @@ impl Shim {
         self.tell(number, exit);
     }
 
+    /// Takes all reports that are there: a program that could not be run reports why and ends, and its end
+    /// must not be taken for the program's.
     pub(super) fn report_ready(&mut self, id: u32) {
-        let Some((whom, socket)) = self.envoys.get(&id) else { return };
-        let whom = *whom;
-        match message::receive(socket.as_fd()) {
-            Ok(Some((bytes, mut fds))) => match enter::decode(&bytes) {
-                Ok(Report::Started { pid }) => self.started(whom, Pid::from_raw(pid), fds.pop()),
-                Ok(Report::Failed { doing, why }) => self.failed(whom, &doing, &why),
-                Err(error) => self.failed(whom, "understand its own child", &error.to_string()),
-            },
-            Ok(None) => {
-                self.unwatch(Source::Report(id));
-                self.envoys.remove(&id);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
-                self.unwatch(Source::Report(id));
-                self.envoys.remove(&id);
-                self.failed(whom, "hear from its own child", &error.to_string());
+        while let Some((whom, socket)) = self.envoys.get(&id) {
+            let whom = *whom;
+            match message::receive(socket.as_fd()) {
+                Ok(Some((bytes, mut fds))) => match enter::decode(&bytes) {
+                    Ok(Report::Started { pid }) => self.started(whom, Pid::from_raw(pid), fds.pop()),
+                    Ok(Report::Failed { doing, why }) => self.failed(whom, &doing, &why),
+                    Err(error) => self.failed(whom, "understand its own child", &error.to_string()),
+                },
+                Ok(None) => {
+                    self.unwatch(Source::Report(id));
+                    self.envoys.remove(&id);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    self.unwatch(Source::Report(id));
+                    self.envoys.remove(&id);
+                    self.failed(whom, "hear from its own child", &error.to_string());
+                }
             }
         }
     }

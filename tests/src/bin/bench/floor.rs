@@ -15,7 +15,7 @@ use quayside_runtime::launch::child::restrict;
 use quayside_runtime::network::netlink::Netlink;
 use quayside_runtime::service::floor as calls;
 
-use crate::figures::Figures;
+use quayside_tests::figures::Figures;
 
 pub fn measure(times: usize) -> anyhow::Result<Figures> {
     let layout = Layout::of_host()?;

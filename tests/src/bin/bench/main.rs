@@ -5,18 +5,15 @@
 //! Nothing is asserted: machines are shared and noisy. What can be compared is measured in the same
 //! run (the floor beside the launch, idle beside flooded), and the machine's load stands above it.
 
-mod figures;
 mod floor;
-mod service;
-mod visitor;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use figures::{Figures, ms};
-use service::Service;
-use visitor::Visitor;
+use quayside_tests::figures::{Figures, ms};
+use quayside_tests::service::Service;
+use quayside_tests::visitor::Visitor;
 
 /// Launches timed one after another.
 const LAUNCHES: usize = 30;

@@ -16,8 +16,12 @@ impl Figures {
         self.taken.push(duration);
     }
 
+    pub fn extend(&mut self, others: Self) {
+        self.taken.extend(others.taken);
+    }
+
     /// The duration that `share` of all stay below.
-    fn at(&self, share: f64) -> Duration {
+    pub fn at(&self, share: f64) -> Duration {
         let mut sorted = self.taken.clone();
         sorted.sort_unstable();
         let last = sorted.len().saturating_sub(1);

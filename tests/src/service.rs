@@ -22,7 +22,31 @@ pub struct Service {
 }
 
 impl Service {
+    /// With the learners' image.
     pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
+        let mut service = Self::spawn(binary, data, &[])?;
+        let begin = Instant::now();
+        while !service.image_ready()? {
+            ensure!(begin.elapsed() < READY, "the learners' image does not become ready");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        service.ready = service.answered + begin.elapsed();
+        Ok(service)
+    }
+
+    /// With the image borrowed from the host alone: nothing is fetched, and nothing built beside what is measured.
+    pub fn start_on_host_image(binary: &Path, data: &Path) -> anyhow::Result<Self> {
+        let mut service = Self::spawn(binary, data, &["--debian-mirror", "http://127.0.0.1:9/debian"])?;
+        let begin = Instant::now();
+        while service.get("/health/ready").is_err() {
+            ensure!(begin.elapsed() < READY, "the service does not become ready");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        service.ready = service.answered + begin.elapsed();
+        Ok(service)
+    }
+
+    fn spawn(binary: &Path, data: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         fs::create_dir_all(data)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let log = data.join("bench.log");
@@ -32,6 +56,7 @@ impl Service {
             .arg("--data")
             .arg(data)
             .args(["--listen", &format!("127.0.0.1:{port}"), "--sessions-max", "400"])
+            .args(flags)
             .stdin(Stdio::null())
             .stderr(fs::File::create(&log)?)
             .spawn()
@@ -50,11 +75,6 @@ impl Service {
             std::thread::sleep(Duration::from_millis(5));
         }
         service.answered = begin.elapsed();
-        while !service.image_ready()? {
-            ensure!(begin.elapsed() < READY, "the learners' image does not become ready");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        service.ready = begin.elapsed();
         Ok(service)
     }
 
@@ -79,8 +99,23 @@ impl Service {
         Ok(log.lines().filter_map(after).collect())
     }
 
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Sandboxes that run, by their records: id and the shim's pid.
+    pub fn sandboxes(&self) -> Vec<(String, u32)> {
+        let entries = fs::read_dir(self.data.join("sandboxes")).into_iter().flatten().flatten();
+        let records = entries.filter_map(|entry| {
+            let record: serde_json::Value =
+                serde_json::from_slice(&fs::read(entry.path().join("sandbox.json")).ok()?).ok()?;
+            Some((entry.file_name().into_string().ok()?, record["shim_pid"].as_u64()? as u32))
+        });
+        records.collect()
+    }
+
     /// Pids of processes of this service's sandboxes and parts, by their part's name.
-    fn pids(&self) -> anyhow::Result<Vec<(String, u32)>> {
+    pub fn pids(&self) -> anyhow::Result<Vec<(String, u32)>> {
         let mut pids = Vec::new();
         let mut ours = vec![self.child.id()];
         let mut parents = Vec::new();
@@ -125,11 +160,24 @@ impl Service {
     }
 
     pub fn stop(mut self) -> anyhow::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
         let status =
             Command::new(&self.binary).arg("stop").arg("--data").arg(&self.data).stdout(Stdio::null()).status()?;
         ensure!(status.success(), "cannot stop the service");
         self.child.wait()?;
         Ok(())
+    }
+}
+
+/// A test that fails leaves no service and no sandbox behind.
+impl Drop for Service {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.end();
+        }
     }
 }
 
