@@ -56,7 +56,8 @@ fn a_late_viewer_of_much_output_gets_a_picture_and_the_program_on_its_own_screen
         "printf '\\033[?1049h\\033[?1h'; for n in $(seq 40000); do printf '\\033[Htop %06d is here\\033[K\\r\\n' $n; done; printf 'LA%s' ST; read\r",
     );
     writer.shows("LAST");
-    let late = Terminal::look(&sandbox.socket, 1, 2, SMALL);
+    let mut late = Terminal::look(&sandbox.socket, 1, 2, SMALL);
+    late.until(|it| String::from_utf8_lossy(&it.picture).contains("LAST"));
     let picture = String::from_utf8_lossy(&late.picture).into_owned();
     assert!(picture.contains("\x1b[?1049h") && picture.contains("\x1b[?1h"), "{picture:?}");
     assert!(picture.contains("top 040000") && picture.contains("LAST"), "{picture:?}");
