@@ -126,7 +126,9 @@ test("a page is back within two seconds of its server", async () => {
   const visitor = await Visitor.arrive(service);
   await visitor.open("harbour/actions/1");
   const times = [];
-  for (let n = 0; n < 5; n++) {
+  // The supervisor gives up a part that dies five times without having lived for ten seconds.
+  await pause(11_000);
+  for (let n = 0; n < 3; n++) {
     await service.killPart("web");
     const answers = () => fetch(`${service.url}/health/ready`).then((answer) => answer.ok, () => false);
     await until(answers, "the server is back");
@@ -134,11 +136,12 @@ test("a page is back within two seconds of its server", async () => {
     await visitor.connected();
     await visitor.command(`clear; echo echoed-${n}-$((1 + 1))`, `echoed-${n}-2`);
     times.push(performance.now() - back);
+    await pause(500);
   }
   times.sort((a, b) => a - b);
   console.log(`server back to the prompt's echo: ${times.map((time) => time.toFixed(0)).join(", ")} ms`);
   // The page waits two seconds at most; the rest is patience with a machine that others use.
-  assert.ok(times[2] < 6000, `${times[2].toFixed(0)} ms`);
+  assert.ok(times[1] < 6000, `${times[1].toFixed(0)} ms`);
   await visitor.leave();
 });
 
