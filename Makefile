@@ -72,6 +72,7 @@ lessons: web
 	@echo "== proof of the bundled lessons"
 	cargo build --locked -p quayside
 	$(SUDO) $(DEBUG) lesson test --strict --type --data $(CURDIR)/target/test-data lessons
+	$(SUDO) $(DEBUG) lesson test --strict --type --data $(CURDIR)/target/test-data tests/lessons
 
 # The kernel's tests once more, on a younger kernel with control groups v2 alone: each program, and the proof
 # of the lessons, in a guest of its own. A kernel that cannot be had (77) is said, and proves nothing.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use quayside_runtime::sizing::{self, Budget};
 use quayside_runtime::spec::Limits;
 use serde::{Deserialize, Serialize};
 
@@ -86,19 +87,86 @@ pub struct SessionLimits {
     pub starts_burst: u32,
     /// Starts that an address gets back each minute after that.
     pub starts_per_minute: u32,
-    /// A session that nobody looks at for this long is ended, and its room given back.
+    /// A session that nobody looks at and types into for this long is ended, and its room given back.
     pub idle_max_seconds: u32,
+    /// How long a machine has, from the moment that it is there.
+    pub time_max_seconds: u32,
+    /// What each Extend adds.
+    pub extend_seconds: u32,
+    /// How long a machine may have in all, with everything that was added: half a working day.
+    pub extend_max_seconds: u32,
+    /// Learners in line at once; who asks after them is told to come later.
+    pub line_max: u32,
+    /// How long a free place waits for a learner in line whom nobody sees, before it is passed on.
+    pub offer_max_seconds: u32,
+    /// How long a learner in line may be away before the place in line is given up.
+    pub away_max_seconds: u32,
+    /// Memory that is left to the host and to the service itself; 0: as much as [`sizing`] keeps back.
+    pub memory_reserve_bytes: u64,
+    /// What a session is counted with, which is less than it may take; 0: as much as [`sizing`] plans.
+    pub memory_per_session_bytes: u64,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { max: 100, per_learner_max: 4, starts_burst: 120, starts_per_minute: 60, idle_max_seconds: 30 * 60 }
+        Self {
+            max: 100,
+            per_learner_max: 4,
+            starts_burst: 120,
+            starts_per_minute: 60,
+            idle_max_seconds: 30 * 60,
+            time_max_seconds: 60 * 60,
+            extend_seconds: 30 * 60,
+            extend_max_seconds: 4 * 60 * 60,
+            line_max: 200,
+            offer_max_seconds: 60,
+            away_max_seconds: 15 * 60,
+            memory_reserve_bytes: 0,
+            memory_per_session_bytes: 0,
+        }
     }
 }
 
 impl SessionLimits {
     pub fn idle_max(&self) -> Duration {
         Duration::from_secs(u64::from(self.idle_max_seconds))
+    }
+
+    pub fn time_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.time_max_seconds))
+    }
+
+    pub fn extend(&self) -> Duration {
+        Duration::from_secs(u64::from(self.extend_seconds))
+    }
+
+    /// Never below the time that a machine has anyway.
+    pub fn extend_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.extend_max_seconds)).max(self.time_max())
+    }
+
+    pub fn offer_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.offer_max_seconds))
+    }
+
+    pub fn away_max(&self) -> Duration {
+        Duration::from_secs(u64::from(self.away_max_seconds))
+    }
+
+    /// How many sessions there may be at once, on a host with so much memory; `None`: it does not say. Never
+    /// none: a host that is too small for one session should serve that one slowly rather than nobody.
+    pub fn capacity(&self, memory_bytes: Option<u64>, sandbox: &Limits) -> u32 {
+        let Some(memory_bytes) = memory_bytes else { return self.max };
+        let kept = match self.memory_reserve_bytes {
+            0 => sizing::memory_kept_bytes(memory_bytes),
+            reserve => reserve,
+        };
+        let each = match self.memory_per_session_bytes {
+            0 => Budget::of(sandbox).memory_bytes,
+            share => share,
+        };
+        let room = sizing::fitting(memory_bytes, kept, each).max(1);
+        self.max.min(u32::try_from(room).unwrap_or(u32::MAX))
     }
 }
 
@@ -243,6 +311,26 @@ impl From<Network> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sixteen_gibibytes_have_room_for_a_class_of_forty() {
+        let limits = SessionLimits::default();
+        let capacity = |limits: &SessionLimits, memory| limits.capacity(memory, &Limits::default());
+        // As a kernel of such a machine shows it.
+        assert_eq!(capacity(&limits, Some(16_041_632 * 1024)), 40);
+        assert_eq!(capacity(&limits, None), limits.max, "a host that does not say it");
+        assert_eq!(capacity(&limits, Some(1 << 50)), limits.max);
+        assert_eq!(capacity(&limits, Some(1 << 20)), 1, "slowly rather than not at all");
+        assert_eq!(capacity(&SessionLimits { max: 7, ..limits.clone() }, Some(16 << 30)), 7);
+        let told = SessionLimits { memory_reserve_bytes: 1 << 30, memory_per_session_bytes: 3 << 30, ..limits };
+        assert_eq!(capacity(&told, Some(16 << 30)), 5);
+    }
+
+    #[test]
+    fn nobody_has_less_time_in_all_than_at_the_start() {
+        let limits = SessionLimits { extend_max_seconds: 60, ..SessionLimits::default() };
+        assert_eq!(limits.extend_max(), limits.time_max());
+    }
 
     #[test]
     fn a_base_path_begins_and_ends_with_a_slash_however_it_is_written() {

@@ -1,5 +1,6 @@
 //! The service as a browser meets it: sessions, terminals, checks, and everybody who should be turned away.
 
+#[allow(dead_code, reason = "other suites use the rest of it")]
 mod harness;
 
 use std::time::Duration;
@@ -98,30 +99,33 @@ async fn a_launch_that_fails_says_which_step_and_can_be_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_ends_by_itself_ends_its_session_alone() {
+async fn a_machine_that_ends_by_itself_is_told_to_its_own_session_alone() {
     let installation = Installation::start().await;
     let (one, two) = (installation.client(), installation.client());
     let first = one.start_until("ready").await;
     let second = two.start_until("ready").await;
     let mut live = one.websocket(&format!("/api/sessions/{first}/live")).await.expect("a WebSocket");
     installation.keeper.lose_only_machine("its shim was killed");
-    let ended = live.live_until("is", "ended").await;
-    assert_eq!(ended["output"], "its shim was killed");
-    assert!(ended["message"].as_str().expect("words").contains("ended by itself"));
-    assert_eq!(live.closed().await.map(|close| u16::from(close.code)), Some(4410));
+    let lost = live.live_until("is", "lost").await;
+    assert_eq!(lost["output"], "its shim was killed");
+    assert!(lost["message"].as_str().expect("words").contains("a fresh machine can be started"));
     assert_eq!(two.session(&second).await["phase"]["is"], "ready");
-    let mut gone = one.websocket(&path(&first, 1)).await.expect("a WebSocket");
-    assert_eq!(gone.closed().await.map(|close| u16::from(close.code)), Some(4410));
+    assert_eq!(one.start().await["id"], first.as_str(), "the session lives, and keeps its place");
+    assert_eq!(one.post(&format!("/api/sessions/{first}/steps/1/check"), "").await.status, 409);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_house_says_so_in_words_and_a_place_that_is_left_is_given_on() {
-    let installation = Installation::start_with(|config| config.sessions.max = 1).await;
+async fn a_house_whose_line_is_full_too_says_so_in_words() {
+    let installation = Installation::start_with(|config| {
+        config.sessions.max = 1;
+        config.sessions.line_max = 0;
+    })
+    .await;
     let (one, two) = (installation.client(), installation.client());
     let id = one.start_until("ready").await;
     let answer = two.post("/harbour/first/start", "page=intro").await;
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &"full".into()));
-    assert!(answer.json()["error"]["message"].as_str().expect("words").contains("leaves"));
+    assert!(answer.json()["error"]["message"].as_str().expect("words").contains("wait in line"));
     one.post(&format!("/api/sessions/{id}/leave"), "").await;
     assert_eq!(two.post("/harbour/first/start", "page=intro").await.status, 200);
 }
@@ -241,14 +245,16 @@ async fn a_keeper_that_is_restarted_is_found_again_and_meanwhile_nothing_is_lost
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_is_lost_while_the_web_process_is_away_ends_its_session() {
+async fn a_machine_that_is_lost_while_the_web_process_is_away_can_be_replaced() {
     let mut installation = Installation::start().await;
     let learner = installation.client();
     let id = learner.start_until("ready").await;
     installation.stop_web().await;
     installation.keeper.lose_only_machine("killed");
     installation.start_web().await;
-    learner.wait_for_phase(&id, "ended").await;
+    learner.wait_for_phase(&id, "lost").await;
+    assert_eq!(learner.post(&format!("/api/sessions/{id}/restart"), "").await.status, 200);
+    learner.wait_for_phase(&id, "ready").await;
 }
 
 // Scripts and checks.

@@ -1,6 +1,6 @@
 // The server's HTTP interface, as functions. Paths are built on the base path that the server wrote into the page.
 
-import type { Boot, CheckView, SessionView } from "./state.js";
+import type { Boot, CheckView, Offer, SessionView } from "./state.js";
 import { inTurn } from "./turns.js";
 
 /** The server said no, in words for the learner; `status` 0: it did not answer. */
@@ -8,6 +8,8 @@ export class Refusal extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** What can be ended to get on. */
+    readonly offer: Offer | null = null,
   ) {
     super(message);
   }
@@ -16,9 +18,10 @@ export class Refusal extends Error {
 export class Api {
   constructor(private readonly boot: Boot) {}
 
-  start(page: string): Promise<SessionView> {
+  /** `instead`: a session that is ended for it. */
+  start(page: string, instead?: string): Promise<SessionView> {
     const path = `${this.boot.course}/${this.boot.scenario}/start`;
-    return inTurn(() => this.ask("POST", path, new URLSearchParams({ page })));
+    return inTurn(() => this.ask("POST", path, new URLSearchParams(instead ? { page, instead } : { page })));
   }
 
   session(id: string): Promise<SessionView> {
@@ -35,6 +38,14 @@ export class Api {
 
   stopCheck(id: string, step: number): Promise<void> {
     return this.ask("POST", `api/sessions/${id}/steps/${step}/check/stop`);
+  }
+
+  extend(id: string): Promise<SessionView> {
+    return this.ask("POST", `api/sessions/${id}/extend`);
+  }
+
+  restart(id: string): Promise<SessionView> {
+    return this.ask("POST", `api/sessions/${id}/restart`);
   }
 
   leave(id: string): Promise<void> {
@@ -58,17 +69,20 @@ export class Api {
     } catch {
       throw new Refusal(0, "The server did not answer.");
     }
-    if (!response.ok) throw new Refusal(response.status, await reason(response));
+    if (!response.ok) {
+      const { message, offer } = await reason(response);
+      throw new Refusal(response.status, message, offer);
+    }
     return (response.status === 204 ? undefined : await response.json()) as T;
   }
 }
 
-async function reason(response: Response): Promise<string> {
+async function reason(response: Response): Promise<{ message: string; offer: Offer | null }> {
   try {
-    const body = (await response.json()) as { error?: { message?: string } };
-    if (body.error?.message) return body.error.message;
+    const body = (await response.json()) as { error?: { message?: string; offer?: Offer } };
+    if (body.error?.message) return { message: body.error.message, offer: body.error.offer ?? null };
   } catch {
     // Not ours, or cut off: the number has to do.
   }
-  return `The server answered ${response.status}.`;
+  return { message: `The server answered ${response.status}.`, offer: null };
 }

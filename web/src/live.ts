@@ -1,11 +1,13 @@
 // News of the session, as they happen. On connecting the server first tells how everything stands.
 
 import { Socket, type Final } from "./socket.js";
-import type { CheckView, Environment, Phase } from "./state.js";
+import type { CheckView, Environment, LineView, Phase, TimeView } from "./state.js";
 import type { Retry } from "./retry.js";
 
 export type News =
   | ({ type: "phase" } & Phase)
+  | ({ type: "time" } & TimeView)
+  | ({ type: "line" } & LineView)
   | ({ type: "check" } & CheckView)
   | { type: "passed"; step: number }
   | { type: "script"; page: string; script: string; is: "running" | "done" | "failed"; seconds: number; output: string | null }

@@ -12,6 +12,8 @@ export interface Note {
   /** What a program printed. */
   output?: string | null;
   act?: { label: string; does: () => void };
+  /** The learner has put it away. */
+  closed?: () => void;
   /** The learner may put it away; one that ends by itself has no such button. */
   closes?: boolean;
 }
@@ -34,6 +36,7 @@ export class Notes {
     this.closer.addEventListener("click", () => {
       const newest = this.newest();
       if (newest) this.clear(newest[0]);
+      newest?.[1].closed?.();
     });
   }
 

@@ -30,7 +30,7 @@ export class Peek {
   draw(): void {
     const { state } = this.store;
     const note = this.notes.shown;
-    const words = hasMachine(state) ? note && [note.title, note.text ?? ""] : [saying(state).title, saying(state).text];
+    const words = hasMachine(state) ? note && [note.title + (note.count ?? ""), note.text ?? ""] : [saying(state).title, saying(state).text];
     const lines = byId("peek-lines");
     byId("peek").dataset.is = words ? "words" : "lines";
     setText(lines, (words || this.lastLines()).join("\n"));

@@ -4,7 +4,8 @@ import { Refusal, type Api } from "./api.js";
 import { Live, type News } from "./live.js";
 import type { Retry } from "./retry.js";
 import type { Final } from "./socket.js";
-import { hasMachine, type Phase, type SessionView, type Store } from "./state.js";
+import { hasMachine, isOver, type Phase, type SessionView, type Store } from "./state.js";
+import { counted } from "./time.js";
 
 /** Tries to reconnect after which the server is asked whether there is still something to connect to. */
 const PROBE_AFTER_TRIES = 3;
@@ -18,7 +19,7 @@ export class Session {
     private readonly store: Store,
     private readonly api: Api,
     private readonly retry: Retry,
-    private readonly on: { machine(): void; gone(): void; news(news: News): void; refused(why: Final): void },
+    private readonly on: { machine(): void; gone(): void; news(news: News): void; refused(why: Final): void; failed(why: string): void },
   ) {
     let had = false;
     store.watch((state) => {
@@ -26,7 +27,9 @@ export class Session {
       const before = had;
       had = has;
       if (has && !before) this.on.machine();
-      if (before && !has) this.gone();
+      if (before && !has) this.on.gone();
+      // Without a machine the session may still live, and its news go on.
+      if (isOver(state)) this.over();
       void this.enter();
       if (state.lost && state.lost.tries > PROBE_AFTER_TRIES && state.lost.tries !== this.probedAt) {
         this.probedAt = state.lost.tries;
@@ -42,14 +45,28 @@ export class Session {
     else await this.start();
   }
 
-  /** Starts the machine, or finds the one that runs already. */
-  async start(): Promise<void> {
-    this.store.update({ refusal: null, phase: null });
+  /** Starts the machine, finds the one that runs already, or gets in line. `instead`: a session that goes for it. */
+  async start(instead?: string): Promise<void> {
+    this.store.update({ refusal: null, offer: null, phase: null, line: null });
     try {
-      this.follow(await this.api.start(this.store.state.boot.page));
+      this.follow(await this.api.start(this.store.state.boot.page, instead));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.store.update({ refusal: error.message });
+      this.store.update({ refusal: error.message, offer: error.offer });
+    }
+  }
+
+  /** Another machine for the one that there is, or was: progress and time stay. */
+  async restart(): Promise<void> {
+    const { session } = this.store.state;
+    if (!session) return;
+    try {
+      this.turn((await this.api.restart(session.id)).phase);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // Over meanwhile, or started already by another tab: the news say which.
+      if (error.status !== 410 && error.status !== 409) this.on.failed(error.message);
+      else void this.probe();
     }
   }
 
@@ -78,7 +95,7 @@ export class Session {
     this.live?.close();
     const path = this.api.liveSocket(session.id);
     this.live = new Live(path, this.retry, (news) => this.heard(news), (why) => this.refused(why));
-    this.store.update({ session, phase: session.phase });
+    this.store.update({ session, phase: session.phase, line: session.line, time: session.time && counted(session.time) });
   }
 
   private heard(news: News): void {
@@ -87,6 +104,11 @@ export class Session {
       this.turn(phase);
     }
     const { session } = this.store.state;
+    if (news.type === "time") this.store.update({ time: counted(news) });
+    if (news.type === "line") this.store.update({ line: news });
+    if (news.type === "passed" && session && !session.passed.includes(news.step)) {
+      this.store.update({ session: { ...session, passed: [...session.passed, news.step].sort((a, b) => a - b) } });
+    }
     if (news.type === "environment" && session) {
       const { type: _, ...environment } = news;
       this.store.update({ session: { ...session, environment } });
@@ -99,10 +121,17 @@ export class Session {
 
   /**
    * A server that has just been restarted says "starting" while it looks for the machine that we know of: until
-   * it has found it, or knows that it has ended, terminals stay as they are.
+   * it has found it, or knows that it has ended, terminals stay as they are. Another generation is another
+   * machine: what is shown of the one before goes first, also when its end was missed.
    */
   private turn(phase: Phase): void {
-    if (phase.is === "starting" && hasMachine(this.store.state)) return;
+    const { state } = this.store;
+    if (hasMachine(state)) {
+      const known = state.phase?.generation ?? 0;
+      const another = known > 0 && phase.generation > 0 && phase.generation !== known;
+      if (another) this.store.update({ phase: { ...phase, is: "starting" } });
+      else if (phase.is === "starting") return;
+    }
     this.store.update({ phase });
   }
 
@@ -131,13 +160,12 @@ export class Session {
       this.turn(phase);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status === 0 || error.status >= 500) return;
-      this.store.update({ phase: { is: "ended", since_ms: Date.now(), message: null, output: null } });
+      this.store.update({ phase: { is: "ended", generation: 0, since_ms: Date.now(), message: null, output: null } });
     }
   }
 
-  private gone(): void {
+  private over(): void {
     this.live?.close();
     this.live = undefined;
-    this.on.gone();
   }
 }

@@ -2,14 +2,16 @@
 
 import { byId, setText } from "./dom.js";
 import type { Notes } from "./notes.js";
-import { hasMachine, type State, type Store } from "./state.js";
+import { hasMachine, isOver, type State, type Store } from "./state.js";
 import { words } from "./words.js";
 
 /** A start that takes longer is counted. */
 const SLOW_START_S = 3;
+/** Berths that fit beside each other on a phone. */
+const BERTHS_MAX = 5;
 
-export function drawStage(store: Store, notes: Notes, act: { start: () => void; retry: () => void }): void {
-  const card = new Card(act.start);
+export function drawStage(store: Store, notes: Notes, act: Acts): void {
+  const card = new Card(act);
   store.watch((state) => {
     if (state.boot.playable) card.draw(state);
     drawStrip(state);
@@ -36,6 +38,14 @@ export function ringStrip(): void {
   ring = setTimeout(() => delete strip.dataset.rang, RING_MS);
 }
 
+export interface Acts {
+  /** `instead`: a session that is ended for it. */
+  start(instead?: string): void;
+  restart(): void;
+  leave(): void;
+  retry(): void;
+}
+
 /** What stands in the water while there is no terminal. */
 class Card {
   private readonly card = byId("wait");
@@ -43,17 +53,24 @@ class Card {
   private readonly text: HTMLElement | null = document.getElementById("wait-text");
   private readonly output: HTMLElement | null = document.getElementById("wait-output");
   private readonly form: HTMLElement | null = document.getElementById("start");
+  private readonly second: HTMLElement | null = document.getElementById("wait-second");
+  private readonly berths: HTMLElement | null = document.getElementById("berths");
+  private readonly kept: HTMLElement | null = document.getElementById("wait-kept");
+  private shown: Saying = { title: "", text: "" };
 
-  constructor(start: () => void) {
+  constructor(act: Acts) {
+    const does = (what: Deed): void => (what.does === "start" ? act.start(what.instead) : act[what.does]());
     this.form?.addEventListener("submit", (event) => {
       event.preventDefault();
-      start();
+      does(this.shown.first ?? { does: "start" });
     });
+    this.second?.addEventListener("click", () => this.shown.second && does(this.shown.second));
   }
 
   draw(state: State): void {
     this.card.hidden = hasMachine(state);
-    const { title, text, button } = saying(state);
+    this.shown = saying(state);
+    const { title, text, button, second, kept, berths } = this.shown;
     this.card.dataset.is = state.refusal ? "refused" : (state.phase?.is ?? "starting");
     if (this.title) setText(this.title, title);
     if (this.text) setText(this.text, text);
@@ -61,6 +78,16 @@ class Card {
       const output = state.refusal ? "" : (state.phase?.output ?? "");
       setText(this.output, output);
       this.output.hidden = output === "";
+    }
+    this.card.toggleAttribute("data-line", berths !== undefined);
+    if (this.kept) {
+      setText(this.kept, kept ?? "");
+      this.kept.hidden = !kept;
+    }
+    if (this.berths) drawBerths(this.berths, berths ?? 0);
+    if (this.second) {
+      setText(this.second, second?.label ?? "");
+      this.second.hidden = !second;
     }
     if (this.form) {
       this.form.hidden = !button;
@@ -70,15 +97,56 @@ class Card {
   }
 }
 
+/** A berth for each learner up to this one, and a sign where there are too many. */
+function drawBerths(list: HTMLElement, place: number): void {
+  list.hidden = place < 1 || place > BERTHS_MAX;
+  if (list.hidden || list.children.length === place) return;
+  list.replaceChildren(
+    ...Array.from({ length: place }, (_, n) => {
+      const berth = document.createElement("li");
+      const name = document.createElement("span");
+      name.textContent = n + 1 === place ? words.line.you : words.line.berth(n + 1);
+      berth.append(document.createElement("i"), name);
+      if (n + 1 === place) berth.dataset.me = "";
+      return berth;
+    }),
+  );
+}
+
+/** What a button of the card does. */
+type Deed = { does: "start" | "restart" | "leave"; instead?: string };
+
+interface Saying {
+  title: string;
+  text: string;
+  kept?: string;
+  /** The learner's place in line. */
+  berths?: number;
+  button?: string;
+  first?: Deed;
+  second?: Deed & { label: string };
+}
+
 /** What there is to say where there is no machine. */
-export function saying({ phase, refusal }: State): { title: string; text: string; button?: string } {
-  const { starting, failed, ended, refused } = words.wait;
+export function saying({ phase, refusal, offer, line, session }: State): Saying {
+  const { starting, failed, ended, lost, refused } = words.wait;
+  if (refusal && offer) {
+    const second = { label: refused.again, does: "start" } as const;
+    return { title: refused.tooMany, text: refusal, button: refused.instead(offer.title), first: { does: "start", instead: offer.session }, second };
+  }
   if (refusal) return { title: refused.title, text: refusal, button: refused.again };
+  const kept = words.wait.kept(session?.passed ?? []);
   switch (phase?.is) {
+    case "waiting":
+      return { ...words.line.saying(line), ...(line && { berths: line.place }), second: { label: words.line.leave, does: "leave" } };
+    case "lost":
+      return { title: lost.title, text: phase.message ?? "", kept, button: lost.again, first: { does: "restart" } };
     case "failed":
       return { title: failed.title, text: phase.message ?? "", button: failed.again };
     case "ended":
-      return { title: ended.title, text: phase.message ?? ended.text, button: ended.again };
+      // Who never had a machine lost none.
+      if (session && !session.time && line) return { title: refused.title, text: phase.message ?? "", button: ended.begin };
+      return { title: ended.title, text: phase.message ?? ended.text, kept, button: ended.again };
     default: {
       const seconds = phase ? Math.round((Date.now() - phase.since_ms) / 1000) : 0;
       const soFar = seconds >= SLOW_START_S ? starting.soFar(seconds) : "";
@@ -99,7 +167,8 @@ function drawStrip(state: State): void {
 
 function connection(state: State): ["ok" | "wait" | "lost", string] {
   const { strip } = words;
-  if (state.phase?.is === "ended" || state.phase?.is === "failed") return ["wait", strip.ended];
+  if (isOver(state) || state.phase?.is === "lost") return ["wait", strip.ended];
+  if (state.phase?.is === "waiting") return ["wait", strip.waiting];
   if (!hasMachine(state)) return ["wait", state.boot.playable && !state.refusal ? strip.starting : strip.ended];
   if (state.lost) return ["lost", strip.lost];
   return state.attached ? ["ok", strip.connected] : ["wait", strip.connecting];

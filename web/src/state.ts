@@ -8,10 +8,44 @@ export interface Environment {
 }
 
 export interface Phase {
-  is: "starting" | "preparing" | "ready" | "failed" | "ended";
+  is: "waiting" | "starting" | "preparing" | "ready" | "lost" | "failed" | "ended";
+  /** Which machine of the session it is about, from 1; 0: the server does not know yet. */
+  generation: number;
   since_ms: number;
   message: string | null;
   output: string | null;
+}
+
+/** How long there is a machine, in lengths of time. */
+export interface TimeView {
+  left_ms: number;
+  /** What the next Extend adds; 0: nothing more can be had. */
+  more_ms: number;
+  /** What a machine can have in all. */
+  most_ms: number;
+}
+
+/** Where the learner stands in line. */
+export interface LineView {
+  /** 1 is next. */
+  place: number;
+  of: number;
+  /** Machines that there may be at once; 0: not known yet. */
+  capacity: number;
+  /** Both, one or neither is known. */
+  from_minutes: number | null;
+  to_minutes: number | null;
+  /** A place is free. */
+  offered: boolean;
+  /** How long the place is kept for who closes the page, and a free machine for who is not here. */
+  kept_ms: number;
+  held_ms: number;
+}
+
+/** A session that may be ended for the one that was asked for. */
+export interface Offer {
+  session: string;
+  title: string;
 }
 
 /** A session as the server tells it. */
@@ -24,6 +58,8 @@ export interface SessionView {
   passed: number[];
   terminals: number[];
   environment: Environment;
+  time: TimeView | null;
+  line: LineView | null;
 }
 
 /** A check as the server tells it. */
@@ -54,6 +90,11 @@ export interface State {
   phase: Phase | null;
   /** Why there is no session, in the server's words. */
   refusal: string | null;
+  /** What the learner can end to get on. */
+  offer: Offer | null;
+  /** By this browser's clock. */
+  time: { endsAt: number; moreMs: number; mostMs: number } | null;
+  line: LineView | null;
   /** What is lost and when it is tried again; null: every connection stands. */
   lost: { nextAt: number; tries: number } | null;
   /** The terminal in front is attached to its shell. */
@@ -104,6 +145,9 @@ export function initial(boot: Boot): State {
     session: null,
     phase: null,
     refusal: null,
+    offer: null,
+    time: null,
+    line: null,
     lost: null,
     attached: false,
     fullScreen: false,
@@ -114,6 +158,11 @@ export function initial(boot: Boot): State {
 /** Something runs that can be typed into. */
 export function hasMachine({ phase }: State): boolean {
   return phase?.is === "ready" || phase?.is === "preparing";
+}
+
+/** The session is over for good. */
+export function isOver({ phase }: State): boolean {
+  return phase?.is === "ended" || phase?.is === "failed";
 }
 
 /** Why Run and Check are off, or null. */

@@ -1,8 +1,11 @@
 // Every word that the script says. Short, true, second person; the number if there is one.
 
+import type { LineView } from "./state.js";
+
 export const words = {
   strip: {
     none: "No machine yet",
+    waiting: "In line for a machine",
     starting: "Starting your machine",
     connecting: "Connecting",
     connected: "Connected",
@@ -12,8 +15,40 @@ export const words = {
   wait: {
     starting: { title: "Starting your machine", text: "It takes about a second.", soFar: (seconds: number) => ` ${seconds} s so far.` },
     failed: { title: "Your machine did not start", again: "Try again" },
-    ended: { title: "This machine has ended", text: "Its files went with it. Your progress stays.", again: "Start a new one" },
-    refused: { title: "No machine", again: "Try again" },
+    ended: { title: "This machine has ended", text: "Its files went with it. Your progress stays.", again: "Start a fresh one", begin: "Start the machine" },
+    lost: { title: "Your machine ended by itself", again: "Start a fresh one" },
+    refused: { title: "No machine", again: "Try again", tooMany: "You have enough machines", instead: (title: string) => `End “${title}”, start this one` },
+    /** Which steps stay passed. */
+    kept: (steps: number[]) => (steps.length === 0 ? "" : `Kept: ${steps.length === 1 ? "step" : "steps"} ${list(steps)} passed.`),
+  },
+  line: {
+    saying: (line: LineView | null): { title: string; text: string; kept?: string } => {
+      if (!line) return { title: "Every machine is taken", text: "You are in line." };
+      if (line.offered) return { title: "A berth is free", text: "Yours is being opened." };
+      const taken = line.capacity > 1 ? `All ${line.capacity} berths are taken.` : "No berth is free.";
+      const how = `It starts by itself; read on meanwhile.`;
+      return {
+        title: `The quay is full.\nYou are ${line.place === 1 ? "next" : ordinal(line.place)} in line.`,
+        text: `${taken} ${opens(line)} ${how}`,
+        kept: `You may close this page: your place is kept for ${length(line.kept_ms)}. When your turn comes, your machine waits ${length(line.held_ms)} for you.`,
+      };
+    },
+    berth: (place: number) => (place === 1 ? "next" : ordinal(place)),
+    you: "you",
+    leave: "Leave the line",
+  },
+  time: {
+    adds: (ms: number) => `Adds ${length(ms)}`,
+    noMore: "no more to add",
+    all: (ms: number) => `${length(ms)} is the most that a machine can have`,
+    closing: "This machine closes in",
+    closingText: "Files and terminals go with it. Your progress stays.",
+    closingMost: (ms: number) => `Files and terminals go with it. Your progress stays. It had ${length(ms)}, the most there is; a fresh one can be started then.`,
+    extendBy: (ms: number) => `Extend by ${short(ms)}`,
+    notAdded: "No time was added",
+    unreachable: "The server did not answer. Try again in a moment.",
+    added: (left: string) => `Extended: ${left} left.`,
+    aloud: { two: "This machine closes in two minutes.", one: "This machine closes in one minute.", ten: "This machine closes in ten seconds." },
   },
   note: {
     lost: (tries: number) => (tries < 2 ? "" : `, the ${ordinal(tries)}`),
@@ -52,6 +87,7 @@ export const words = {
       title: "The next page did not come",
       text: "The server did not answer. Your machine goes on; try the link again in a moment.",
     },
+    notRestarted: "No fresh machine",
     sheetUnreachable: {
       title: "This did not come",
       text: "The server did not answer. Your machine goes on; try again in a moment.",
@@ -136,15 +172,47 @@ export const words = {
     unreachable: "The server did not answer. Your machine goes on; check again in a moment.",
   },
   change: "Change to the fuller machine? This one ends, and its files and terminals go with it. Your progress stays.",
+  afresh: "Start afresh with a new machine? This one ends, and its files, terminals and programs go with it. Your progress and your time stay, and the lesson prepares the new one up to this page.",
   leave: "End this machine? Its files and terminals go with it. Your progress stays.",
   sheet: { unreachable: "The server did not answer. Nothing was changed; try again in a moment." },
   passedStep: (step: string) => `Step ${step}, passed`,
   seconds: (n: number) => `, ${n} s`,
 };
 
+/** How long until a place is free, as far as that is known. */
+function opens({ from_minutes, to_minutes }: LineView): string {
+  if (to_minutes === null) return "When one is freed cannot be known yet.";
+  if (from_minutes === null) return `One opens for you within ${minutes(to_minutes)} if nobody asks for more time, and sooner if somebody leaves.`;
+  if (from_minutes === 0) return `Yours should open within ${minutes(to_minutes)}.`;
+  return `Yours should open in ${from_minutes} to ${minutes(to_minutes)}.`;
+}
+
+function minutes(n: number): string {
+  return n === 1 ? "1 minute" : `${n} minutes`;
+}
+
+/** A length of time in words. */
+function length(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120 && seconds !== 60) return seconds === 1 ? "1 second" : `${seconds} seconds`;
+  if (seconds >= 7200 && seconds % 3600 === 0) return `${seconds / 3600} hours`;
+  return minutes(Math.round(seconds / 60));
+}
+
+function short(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** 1, 2 and 4 */
+function list(numbers: number[]): string {
+  return numbers.length < 2 ? numbers.join("") : `${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)}`;
+}
+
 function ordinal(n: number): string {
   const small = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"];
-  return small[n] ?? `${n}th`;
+  const last = n % 100 > 10 && n % 100 < 20 ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th");
+  return small[n] ?? `${n}${last}`;
 }
 
 function count(bytes: number): string {

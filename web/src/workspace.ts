@@ -23,9 +23,10 @@ import { settings, viewerId } from "./settings.js";
 import { improveShortcuts } from "./shortcuts.js";
 import { improveSheets } from "./sheet.js";
 import { drawStage, ringStrip } from "./stage.js";
-import { Store, initial } from "./state.js";
+import { Store, hasMachine, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
 import { Tabs } from "./tabs.js";
+import { Clock } from "./time.js";
 import { Transcript } from "./transcript.js";
 import { newId } from "./wire.js";
 import { words } from "./words.js";
@@ -89,13 +90,20 @@ const session: Session = new Session(store, api, retry, {
   },
   news: (news) => onNews(news),
   refused: () => showNotice("reload", words.note.refused),
+  failed: (text) => notes.show("restart", { is: "warn", title: words.note.notRestarted, text, closes: true }),
 });
 const peek = new Peek(store, notes, () => tabs.inFront?.lastLines(2) ?? []);
 const keep = keepFocus(() => {
   tabs.inFront?.focus();
   return tabs.inFront !== undefined;
 });
-drawStage(store, notes, { start: () => void session.start(), retry: () => retry.now() });
+new Clock(store, api, notes);
+drawStage(store, notes, {
+  start: (instead) => void session.start(instead),
+  restart: () => void session.restart(),
+  leave: () => void session.leave(),
+  retry: () => retry.now(),
+});
 fillMenu();
 listenForShortcuts();
 followLook(() => tabs.redraw());
@@ -125,6 +133,8 @@ function onNews(news: News): void {
       return tabs.follow(news.terminals);
     case "environment":
     case "phase":
+    case "time":
+    case "line":
   }
 }
 
@@ -205,6 +215,13 @@ function fillMenu(): void {
   const bell = byId("bell-sound", HTMLInputElement);
   bell.checked = settings.get("bell-sound") === "on";
   bell.addEventListener("change", () => settings.set("bell-sound", bell.checked ? "on" : "off"));
+  const afresh = byId("afresh", HTMLButtonElement);
+  store.watch((state) => (afresh.disabled = !hasMachine(state)));
+  afresh.addEventListener("click", () => {
+    menu.open = false;
+    menu.querySelector("summary")?.focus();
+    if (confirm(words.afresh)) void session.restart();
+  });
   byId("leave").addEventListener("click", () => {
     menu.open = false;
     menu.querySelector("summary")?.focus();

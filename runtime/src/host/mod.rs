@@ -5,6 +5,7 @@
 //! launch does, each thing in a child of its own ([`trial`]) that ends with everything it made.
 //! [`finding`] is the result as plain data; what to say about it, and what to do, is for whoever asked.
 
+pub mod memory;
 pub mod finding;
 mod trial;
 pub mod probe;

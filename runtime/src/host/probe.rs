@@ -15,6 +15,7 @@ use super::finding::{
     CONTROLLERS, Cause, Finding, Namespace, Need, Settings, State, accounts_within, cause_of_namespace, map_covers,
     overlapping_ranges,
 };
+use super::memory::{in_meminfo, memory_bytes};
 use super::trial::{Failure, Stage, attempt};
 use crate::cgroup::layout::Layout;
 use crate::cgroup::parent::Parent;
@@ -449,31 +450,18 @@ fn learners(data: &Path) -> State {
 
 /// What there is of this machine, whoever uses it now.
 fn machine(data: &Path) -> io::Result<sizing::Host> {
-    let memory = in_meminfo(&fs::read_to_string("/proc/meminfo")?, "MemTotal:").ok_or(io::ErrorKind::InvalidData)?;
+    let layout = Layout::of_host()?;
+    let memory_bytes = memory_bytes(&layout, &Parent::of_host(&layout)).ok_or(io::ErrorKind::InvalidData)?;
     let stat = statvfs(existing(data))?;
     Ok(sizing::Host {
-        memory_bytes: memory.min(memory_of_container()),
+        memory_bytes,
         processors: std::thread::available_parallelism()?.get() as u64,
         disk_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
     })
 }
 
-/// What an outer container allows: the limit at the root of the control groups that we see.
-fn memory_of_container() -> u64 {
-    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let limits = files.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
-    limits.min().unwrap_or(u64::MAX)
-}
-
 fn available_memory(meminfo: &str) -> Option<u64> {
     in_meminfo(meminfo, "MemAvailable:")
-}
-
-/// A line of proc_meminfo(5), in bytes.
-fn in_meminfo(meminfo: &str, name: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }
 
 fn size(bytes: u64) -> String {

@@ -20,6 +20,7 @@ pub mod debian;
 mod store;
 pub mod show;
 
+pub use debian::learner_packages;
 pub use info::{ImageInfo, ImageState};
 pub use progress::Progress;
 pub use store::{Image, ImageError, Sources, Store, relock};

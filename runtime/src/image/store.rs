@@ -470,7 +470,11 @@ impl Drop for Work {
 fn current_recipe(offer: &Offer) -> String {
     match offer.origin {
         Origin::Host => HOST_RECIPE.to_owned(),
-        Origin::Debian => format!("{LEARNER_RECIPE} {}", digest::of_bytes(debian::LEARNER_LOCK.as_bytes())),
+        Origin::Debian => {
+            // The table of fix-ups is data, so what it would do is its text.
+            let recipe = format!("{}{:?}", debian::LEARNER_LOCK, debian::FIX_UPS);
+            format!("{LEARNER_RECIPE} {}", digest::of_bytes(recipe.as_bytes()))
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub enum Body {
     Hello {
         version: u32,
         build: String,
+        /// The memory that all sandboxes can have together, where the host says it.
+        #[serde(default)]
+        memory_bytes: Option<u64>,
     },
     Created {
         sandbox: SandboxInfo,

@@ -50,6 +50,9 @@ pub struct Config {
     pub prepare: Vec<String>,
     /// Shown to those who connect.
     pub build: String,
+    /// The memory that all sandboxes can have together, where the host says it: whoever decides how many there
+    /// should be is told.
+    pub memory_bytes: Option<u64>,
 }
 
 /// Something for the operator to read.
@@ -336,7 +339,8 @@ impl<'a> Keeper<'a> {
     fn verb(&mut self, caller: Caller, verb: Verb) {
         match verb {
             Verb::Hello { version: KEEPER_VERSION } => {
-                let body = Body::Hello { version: KEEPER_VERSION, build: self.config.build.clone() };
+                let Config { build, memory_bytes, .. } = &self.config;
+                let body = Body::Hello { version: KEEPER_VERSION, build: build.clone(), memory_bytes: *memory_bytes };
                 self.answer(caller, body);
             }
             Verb::Hello { version } => {

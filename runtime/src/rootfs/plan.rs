@@ -225,11 +225,12 @@ HISTCONTROL=ignoredups
 shopt -s checkwinsize histappend
 
 # Marks for the page beside this terminal (OSC 133): a prompt begins and ends, a command runs, and
-# how it ended. `history -a` writes each command down at once.
+# how it ended. `history -a` writes each command down at once. A prompt of one's own gets the marks too.
 __quayside_prompt() {{
   local code=$?
   history -a
   printf '\e]133;D;%s\a' "$code"
+  case $PS1 in *'133;B'*) ;; *) PS1='\[\e]133;A\a\]'$PS1'\[\e]133;B\a\]' ;; esac
 }}
 PROMPT_COMMAND=__quayside_prompt
 PS0='\e]133;C\a'

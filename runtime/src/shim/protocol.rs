@@ -149,6 +149,9 @@ pub struct State {
     pub terminals: Vec<TerminalState>,
     /// Names of execs, and whether each still runs.
     pub named: Vec<(String, bool)>,
+    /// How long ago a viewer typed or ran something last, in any terminal; `None`: never, or an older shim.
+    #[serde(default)]
+    pub input_ms_ago: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -153,6 +153,8 @@ struct Shim {
     /// Exits that arrived before the report that names their pid.
     unclaimed: HashMap<Pid, i32>,
     watched: BTreeMap<Source, epoll::EventFlags>,
+    /// When a viewer typed or ran something last, in any terminal.
+    input_at: Option<Instant>,
     next_id: u32,
     /// Everything is to end; init gets this long.
     ending: Option<Instant>,
@@ -179,6 +181,7 @@ impl Shim {
             envoys: BTreeMap::new(),
             unclaimed: HashMap::new(),
             watched: BTreeMap::new(),
+            input_at: None,
             next_id: 0,
             ending: None,
         };

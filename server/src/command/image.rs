@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, show};
+use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, show};
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::spec::data_dir::DataDir;
 
@@ -32,6 +32,14 @@ enum Verb {
         debian_mirror: Option<String>,
         names: Vec<String>,
     },
+    /// Print the lock of the learner image anew, with the newest version that the mirror has of everything
+    Relock {
+        #[command(flatten)]
+        data: Data,
+        /// Where Debian packages come from, if not from where this host's apt takes them
+        #[arg(long, value_name = "URL")]
+        debian_mirror: Option<String>,
+    },
     /// Remove an image that no sandbox runs on
     Rm {
         #[command(flatten)]
@@ -56,6 +64,12 @@ impl Image {
                     let image = prepare(&data, &name, &sources)?;
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes), image.summary);
                 }
+            }
+            Verb::Relock { data, debian_mirror } => {
+                let sources = Sources { debian_mirror, ..Sources::default() };
+                let (lock, notices) = relock(&open(&data.open()?)?, &sources)?;
+                notices.iter().for_each(|notice| eprintln!("{notice}"));
+                print!("{lock}");
             }
             Verb::Rm { data, name } => {
                 let data = data.open()?;

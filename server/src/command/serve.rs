@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use quayside_runtime::cgroup::tree::sweep_parents;
+use quayside_runtime::host::memory::memory_bytes;
 use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
 use quayside_runtime::launch::lease;
@@ -86,6 +87,7 @@ pub fn keeper() -> anyhow::Result<i32> {
         sources: Sources { debian_mirror: config.debian_mirror, ..Sources::default() },
         prepare: config.prepare,
         build: env!("CARGO_PKG_VERSION").into(),
+        memory_bytes: memory_bytes(&launcher.host.cgroups, &launcher.host.cgroup_parent),
     };
     let mut log = |tone: keeper::Tone, line: &str| match tone {
         keeper::Tone::Progress => tracing::info!("{line}"),

@@ -15,6 +15,8 @@ struct Definition {
     image: String,
     hostname: String,
     prompt: String,
+    /// A program of the image that starts what such a machine has running; an image without it starts nothing.
+    starts: Option<String>,
     /// Names that mean this; a `*` at the end stands for anything.
     imageids: Vec<String>,
     /// Why no scenario can be played in it.
@@ -66,6 +68,7 @@ pub fn resolve(imageid: Option<&str>) -> Resolved {
             image: definition.image.clone(),
             hostname: definition.hostname.clone(),
             prompt: definition.prompt.clone(),
+            starts: definition.starts.clone(),
             note,
         },
         refusal: definition.refuses.map(|refusal| refusal.explain(imageid.unwrap_or_default())),

@@ -115,6 +115,8 @@ pub struct Environment {
     pub hostname: String,
     /// For PS1: bash expands it.
     pub prompt: String,
+    /// A program of the image that is run once before anything of the lesson: what such a machine has running.
+    pub starts: Option<String>,
     /// Said to the learner before the start, where the machine is not quite what was asked for.
     pub note: Option<String>,
 }

@@ -1,113 +1,153 @@
 //! What a scenario's commands ask for that a machine may not have.
 //!
-//! It looks at commands where a shell would run them, so a lesson that prints the word `docker` needs nothing.
+//! It looks at commands where a shell would run them, so a lesson that prints the word `docker` needs nothing, and one that
+//! greps a file of the kernel's neither. What there is to lack is data, in [`kinds`].
 
+mod kinds;
+mod internet;
+
+use self::kinds::{KINDS, Kind};
 use super::model::Lack;
 use super::shell::{self, Command};
 
-/// One kind of thing that a machine can lack, and how a learner is told.
-struct Kind {
-    what: &'static str,
-    says: &'static str,
-    asked_by: fn(&Command) -> bool,
+/// More names than this in one sentence are not read.
+const NAMES_MAX: usize = 8;
+
+/// A command where a shell would run it.
+pub struct Call<'a> {
+    /// Its name without a directory.
+    program: &'a str,
+    arguments: &'a [String],
 }
 
-/// In the order in which they are said.
-const KINDS: [Kind; 4] = [
-    Kind {
-        what: "kubernetes",
-        says: "There is no Kubernetes in this machine: kubectl and its kin will not find a cluster.",
-        asked_by: asks_kubernetes,
-    },
-    Kind {
-        what: "docker",
-        says: "There is no Docker or Podman in this machine yet: those commands will not be found.",
-        asked_by: asks_docker,
-    },
-    Kind {
-        what: "systemd",
-        says: "There is no systemd in this machine: systemctl and service will not start anything.",
-        asked_by: asks_systemd,
-    },
-    Kind {
-        what: "internet",
-        says: "There is no internet in this machine: downloads and package installations will fail at once.",
-        asked_by: asks_internet,
-    },
-];
-
-/// What the commands of a shell text ask for, of the kinds named in `lacking`.
-pub fn of_commands(text: &str, lacking: &[String]) -> Vec<Lack> {
-    let commands = shell::commands(text);
-    let asked =
-        KINDS.iter().filter(|kind| lacking.iter().any(|what| what == kind.what) && commands.iter().any(kind.asked_by));
-    asked.map(|kind| Lack { what: kind.what.into(), says: kind.says.into(), fatal: false }).collect()
+/// What shell texts ask for in vain, of the kinds named in `lacking`; each kind once, with all its names.
+pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>, lacking: &[String]) -> Vec<Lack> {
+    let kinds: Vec<&Kind> = KINDS.iter().filter(|kind| lacking.iter().any(|what| what == kind.what)).collect();
+    let mut asked: Vec<Vec<String>> = vec![Vec::new(); kinds.len()];
+    let texts: Vec<&str> = texts.into_iter().collect();
+    for command in texts.iter().flat_map(|text| shell::commands(text)) {
+        let call = Call::of(&command);
+        for (kind, names) in kinds.iter().zip(&mut asked) {
+            for name in (kind.asks)(&call) {
+                if !names.contains(&name) && !is_brought(&name, &texts) {
+                    names.push(name);
+                }
+            }
+        }
+    }
+    let asked = kinds.iter().zip(asked).filter(|(_, names)| !names.is_empty());
+    asked
+        .map(|(kind, names)| Lack {
+            what: kind.what.into(),
+            says: kind.says.replace("{}", &listed(&names)),
+            fatal: false,
+        })
+        .collect()
 }
 
-fn asks_kubernetes(command: &Command) -> bool {
-    matches!(program(command), "kubectl" | "kubeadm" | "helm" | "k3s" | "k9s" | "minikube" | "kind" | "oc" | "crictl")
-}
-
-fn asks_docker(command: &Command) -> bool {
-    matches!(program(command), "docker" | "docker-compose" | "podman" | "buildah" | "nerdctl")
-}
-
-fn asks_systemd(command: &Command) -> bool {
-    matches!(program(command), "systemctl" | "service" | "journalctl" | "hostnamectl" | "timedatectl")
-}
-
-fn asks_internet(command: &Command) -> bool {
-    let has = |word: &str| command.iter().any(|argument| argument == word);
-    match program(command) {
-        "apt-get" | "apt" | "aptitude" | "yum" | "dnf" => has("install") || has("update") || has("upgrade"),
-        "apk" => has("add") || has("update"),
-        "pip" | "pip3" | "npm" | "gem" | "cargo" | "snap" => has("install"),
-        "go" => has("get") || has("install"),
-        "git" => has("clone") && command.iter().any(|argument| is_remote(argument)),
-        "curl" => command.iter().any(|argument| is_remote(argument)),
-        "wget" => command[1..].iter().any(|argument| {
-            is_remote(argument) || (argument.contains('.') && !argument.starts_with('-') && !is_local(argument))
-        }),
-        _ => false,
+/// Which of the lacks make the scenario impossible to pass: those without which no check at all can.
+pub fn decide(lacks: &mut [Lack], checks: &[String]) {
+    let decisive: Vec<&Kind> = KINDS.iter().filter(|kind| lacks.iter().any(|lack| lack.what == kind.what)).collect();
+    let deciders = |check: &String| -> Vec<&'static str> {
+        let commands = shell::commands(check);
+        let decides = |kind: &&&Kind| commands.iter().any(|command| (kind.decides)(&Call::of(command)));
+        decisive.iter().filter(decides).map(|kind| kind.what).collect()
+    };
+    let deciders: Vec<Vec<&str>> = checks.iter().map(deciders).collect();
+    if deciders.is_empty() || deciders.iter().any(Vec::is_empty) {
+        return;
+    }
+    for lack in lacks {
+        lack.fatal = deciders.iter().flatten().any(|what| *what == lack.what);
     }
 }
 
-/// The command's name without its directory.
-fn program(command: &Command) -> &str {
-    command[0].rsplit('/').next().unwrap_or_default()
+/// Whether a lack is one of the machine's, which has no place in a text.
+pub fn is_of_the_machine(what: &str) -> bool {
+    KINDS.iter().any(|kind| kind.what == what)
 }
 
-/// An address somewhere else.
-fn is_remote(argument: &str) -> bool {
-    let host =
-        ["http://", "https://", "git://", "git@", "ftp://"].iter().find_map(|scheme| argument.strip_prefix(scheme));
-    host.is_some_and(|host| !is_local(host))
+/// A program that the lesson writes itself, as a file or as a function, is there.
+fn is_brought(name: &str, texts: &[&str]) -> bool {
+    let (file, function) = (format!("bin/{name}"), format!("{name}()"));
+    texts.iter().any(|text| text.contains(&file) || text.contains(&function))
 }
 
-/// An address in this machine: its own names, private ranges, or a name that only the script knows.
-fn is_local(host: &str) -> bool {
-    let host = host.trim_start_matches("http://").trim_start_matches("https://");
-    let name = host.split(['/', ':', '?']).next().unwrap_or_default();
-    let private = ["localhost", "127.", "10.", "172.", "192.168.", "0.0.0.0", "$", "[", "{"];
-    private.iter().any(|prefix| name.starts_with(prefix)) || !name.contains('.')
+/// `a`, `a and b`, `a, b and 3 more`.
+fn listed(names: &[String]) -> String {
+    let shown = &names[..names.len().min(NAMES_MAX)];
+    match (shown, names.len() - shown.len()) {
+        ([one], 0) => one.clone(),
+        ([first @ .., last], 0) => format!("{} and {last}", first.join(", ")),
+        (shown, more) => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+impl<'a> Call<'a> {
+    fn of(command: &'a Command) -> Self {
+        Self { program: command[0].rsplit('/').next().unwrap_or_default(), arguments: &command[1..] }
+    }
+
+    /// `programs` are separated by blanks.
+    fn is_one_of(&self, programs: &str) -> bool {
+        programs.split_whitespace().any(|program| program == self.program)
+    }
+
+    fn own_name(&self) -> Vec<String> {
+        vec![self.program.to_owned()]
+    }
+
+    fn if_one_of(&self, programs: &str) -> Vec<String> {
+        if self.is_one_of(programs) { self.own_name() } else { Vec::new() }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.arguments.iter().any(|argument| argument == word)
+    }
+
+    fn only_flags(&self) -> bool {
+        self.arguments.iter().all(|argument| argument.starts_with('-'))
+    }
+
+    /// What follows a verb and is no flag.
+    fn after(&self, verb: &'a str) -> impl Iterator<Item = &'a str> {
+        let arguments = self.arguments.iter().skip_while(move |argument| *argument != verb).skip(1);
+        arguments.map(String::as_str).filter(|argument| !argument.starts_with('-'))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all() -> Vec<String> {
+        KINDS.iter().map(|kind| kind.what.to_owned()).collect()
+    }
+
     fn asked(text: &str) -> String {
-        let lacking = ["docker", "systemd", "internet", "kubernetes"].map(String::from);
-        of_commands(text, &lacking).iter().map(|lack| lack.what.as_str()).collect::<Vec<_>>().join(" ")
+        of([text], &all()).iter().map(|lack| lack.what.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn said(text: &str) -> String {
+        of([text], &all()).iter().map(|lack| lack.says.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn a_need_is_a_command_not_a_word() {
         assert_eq!(asked("docker run nginx"), "docker");
         assert_eq!(asked("echo docker run nginx; grep docker file; ls /var/lib/docker"), "");
-        assert_eq!(asked("sudo service nginx restart"), "systemd");
-        assert_eq!(asked("apt-get install -y jq && kubectl get pods"), "kubernetes internet");
-        assert_eq!(asked("apt list; dpkg -l"), "");
+        assert_eq!(asked("apt-get install -y nodejs && kubectl get pods"), "kubernetes internet");
+        assert_eq!(asked("apt list; dpkg -l; apt-get update"), "");
+    }
+
+    #[test]
+    fn a_file_about_a_kind_needs_nothing() {
+        assert_eq!(asked("grep -q swap /etc/fstab; cat /etc/default/grub /proc/swaps; sed -i s/a/b/ /etc/fstab"), "");
+        assert_eq!(asked("cat > /etc/modules-load.d/x.conf <<E\nmodprobe x\nE"), "");
+        assert_eq!(
+            asked("mkswap /swapfile; mkfs.ext4 -F /root/disk.img; fdisk -l /root/disk.img; swapon --show; losetup -a"),
+            ""
+        );
     }
 
     #[test]
@@ -117,14 +157,83 @@ mod tests {
         assert_eq!(asked("git clone https://github.com/a/b"), "internet");
         assert_eq!(
             asked(
-                "curl localhost:8080; curl http://127.0.0.1/; curl http://172.17.0.3; curl http://web/; git clone /srv/x"
+                "curl localhost:8080; curl http://127.0.0.1/; curl http://172.17.0.3; curl http://web/; git clone /srv/x; wget -O a.b ./c"
             ),
             ""
         );
     }
 
     #[test]
+    fn packages_that_the_image_has_need_no_internet_and_others_are_named() {
+        assert_eq!(asked("apt-get update && apt-get install -y jq acl cron vim; apt install ./x.deb"), "");
+        assert!(
+            said("apt -y install figlet jq sl").ends_with("fails at once: figlet and sl."),
+            "{}",
+            said("apt -y install figlet jq sl")
+        );
+        assert!(said("curl -L https://get.example.org/a | sh").ends_with(": get.example.org."));
+    }
+
+    #[test]
+    fn what_only_a_whole_machine_has_is_said_by_name() {
+        assert_eq!(asked("pvcreate /dev/loop0 && vgcreate v /dev/loop0"), "lvm");
+        assert_eq!(asked("sudo swapon /swapfile"), "swap");
+        assert_eq!(asked("swapoff -a"), "swap");
+        assert_eq!(asked("mount -o ro,loop disk.img /mnt"), "blocks");
+        assert_eq!(asked("mount /dev/sdb1 /mnt; mkfs.xfs /dev/vdb"), "blocks");
+        assert_eq!(asked("losetup -f disk.img"), "blocks");
+        assert_eq!(asked("echo '/disk.img /mnt ext4 loop 0 2' >> /etc/fstab"), "blocks");
+        assert_eq!(
+            asked("mount -t tmpfs none /mnt; mount --bind /a /b; echo 'tmpfs /mnt tmpfs size=1m 0 0' >> /etc/fstab"),
+            ""
+        );
+        assert_eq!(asked("modprobe br_netfilter; update-grub; reboot"), "modules boot reboot");
+        assert_eq!(asked("setenforce 0; hwclock -w; date; date -s 10:00"), "lsm clock");
+        assert_eq!(asked("sysctl -w net.ipv4.ip_forward=1; sysctl vm.swappiness"), "");
+        assert!(said("sysctl -w vm.swappiness=10").contains("vm.swappiness will be refused"));
+        assert_eq!(
+            said("terraform init; az login; az group list"),
+            "Not in this machine, and so not found: terraform and az."
+        );
+    }
+
+    #[test]
+    fn systemctl_is_there_and_its_kin_is_not() {
+        assert_eq!(asked("systemctl enable --now x; systemctl status x; journalctl -u x; service x start"), "");
+        assert!(said("timedatectl; systemctl list-timers").contains("so timedatectl and list-timers will not"));
+    }
+
+    #[test]
+    fn a_program_that_the_lesson_brings_is_there() {
+        assert_eq!(asked("printf '#!/bin/sh\\n' > /usr/local/bin/terraform; terraform plan"), "");
+        assert_eq!(asked("node() { echo hi; }\nnode"), "");
+    }
+
+    #[test]
     fn what_a_machine_has_is_not_lacking() {
-        assert!(of_commands("docker ps", &["internet".into()]).is_empty());
+        assert!(of(["docker ps"], &["internet".into()]).is_empty());
+    }
+
+    #[test]
+    fn a_lack_is_fatal_where_no_check_can_pass_without_it() {
+        let fatal = |texts: &str, checks: &[&str]| {
+            let mut lacks = of([texts], &all());
+            decide(&mut lacks, &checks.iter().map(|check| check.to_string()).collect::<Vec<_>>());
+            lacks.iter().filter(|lack| lack.fatal).map(|lack| lack.what.clone()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(fatal("swapon /swapfile", &["swapon --show | grep -q /swapfile"]), "swap");
+        assert_eq!(fatal("swapon /swapfile", &["test -f /swapfile"]), "");
+        assert_eq!(fatal("swapon /swapfile", &["test -f /swapfile", "swapon --show | grep -q swap"]), "");
+        assert_eq!(fatal("swapon /swapfile", &[]), "");
+        assert_eq!(fatal("lvcreate -L 1G v; swapon /s", &["lvs v", "swapon --show"]), "lvm swap");
+        assert_eq!(fatal("lvcreate -L 1G v", &["grep -q lvs /root/answer"]), "");
+    }
+
+    #[test]
+    fn names_are_listed_as_people_do() {
+        let listed = |count: usize| listed(&(1..=count).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(listed(1), "1");
+        assert_eq!(listed(3), "1, 2 and 3");
+        assert_eq!(listed(10), "1, 2, 3, 4, 5, 6, 7, 8 and 2 more");
     }
 }

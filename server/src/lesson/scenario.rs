@@ -85,6 +85,8 @@ fn read_index(spot: &Spot) -> Result<(Loader, Index), Box<Diagnostic>> {
         resolved,
         report: Report::default(),
         lacks: Vec::new(),
+        commands: Vec::new(),
+        checks: Vec::new(),
         text_room: TEXTS_BYTES_MAX,
     };
     loader.report.extend(warnings);
@@ -101,6 +103,10 @@ struct Loader {
     report: Report,
     /// What the scenario as a whole lacks, each kind once.
     lacks: Vec<Lack>,
+    /// Every shell text, for what the scenario asks of its machine.
+    commands: Vec<String>,
+    /// The checks of the steps.
+    checks: Vec<String>,
     /// Bytes of texts that may still be read.
     text_room: u64,
 }
@@ -114,6 +120,9 @@ impl Loader {
         let pages = self.pages(index, &title, &description);
         let assets = assets::resolve(&mut self.folder, &self.index, &index.assets, &mut self.report);
         self.other_hosts(index);
+        let mut needs = needs::of(self.commands.iter().map(String::as_str), self.resolved.lacking);
+        needs::decide(&mut needs, &self.checks);
+        needs.into_iter().for_each(|lack| add_lack(&mut self.lacks, lack));
         for lack in pages.iter().flat_map(|page| &page.lacks) {
             add_lack(&mut self.lacks, lack.clone());
         }
@@ -257,7 +266,9 @@ impl Loader {
         }
         match self.script(Some(reference), &mut Vec::new()) {
             Some(script) => {
-                let wants_done = check::wants_done(&String::from_utf8_lossy(&script.bytes));
+                let text = String::from_utf8_lossy(&script.bytes).into_owned();
+                let wants_done = check::wants_done(&text);
+                self.checks.push(text);
                 Some(Verify { script, wants_done })
             }
             None => {
@@ -292,9 +303,10 @@ impl Loader {
         let scripts = scripts.into_iter().flatten().map(|script| String::from_utf8_lossy(&script.bytes).into_owned());
         let runs = page.actions.iter().filter(|action| matches!(action.verb, ActionVerb::Run { ctrl_seq: false, .. }));
         let commands: Vec<String> = scripts.chain(runs.map(|action| action.text.clone())).collect();
-        for lack in commands.iter().flat_map(|text| needs::of_commands(text, self.resolved.lacking)) {
+        for lack in needs::of(commands.iter().map(String::as_str), self.resolved.lacking) {
             add_lack(&mut page.lacks, lack);
         }
+        self.commands.extend(commands);
     }
 
     fn other_hosts(&mut self, index: &Index) {

@@ -105,9 +105,10 @@ impl Play<'_, '_> {
     /// What happens when a learner comes to a page: its scripts.
     async fn enter(&mut self, page: &Page, typist: &mut Typist) {
         let place = judge::place(page.kind);
+        let once = script::Once { session: self.session, generation: 1 };
         if let Some(script) = &page.foreground {
             let typing = match script::typed(script) {
-                Ok(Some(text)) => script::foreground(self.sandbox, self.session, page.kind, text)
+                Ok(Some(text)) => script::foreground(self.sandbox, once, page.kind, text)
                     .await
                     .map_err(|error| format!("{} could not be typed: {error}", script.path)),
                 Ok(None) => Ok(()),

@@ -77,6 +77,14 @@ pub(super) struct Keeper {
     connected: watch::Receiver<bool>,
     events: broadcast::WeakSender<Event>,
     images: watch::Receiver<Arc<Vec<ImageInfo>>>,
+    host: watch::Receiver<Option<HostInfo>>,
+}
+
+/// What the keeper says of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostInfo {
+    /// The memory that all sandboxes can have together, if it knows.
+    pub memory_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -91,8 +99,9 @@ impl Keeper {
         let (connected_in, connected) = watch::channel(false);
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let (images_in, images) = watch::channel(Arc::default());
-        let handle = Self { path: path.clone(), calls: calls_in, connected, events: events.downgrade(), images };
-        let line = Line { path, calls, connected: connected_in, events, images: images_in };
+        let (host_in, host) = watch::channel(None);
+        let handle = Self { path: path.clone(), calls: calls_in, connected, events: events.downgrade(), images, host };
+        let line = Line { path, calls, connected: connected_in, events, images: images_in, host: host_in };
         (handle, tokio::spawn(line.run()))
     }
 
@@ -109,6 +118,10 @@ impl Keeper {
 
     pub(super) fn images(&self) -> watch::Receiver<Arc<Vec<ImageInfo>>> {
         self.images.clone()
+    }
+
+    pub(super) fn host(&self) -> watch::Receiver<Option<HostInfo>> {
+        self.host.clone()
     }
 
     /// Asks once, as soon as there is a keeper.
@@ -150,6 +163,7 @@ struct Line {
     connected: watch::Sender<bool>,
     events: broadcast::Sender<Event>,
     images: watch::Sender<Arc<Vec<ImageInfo>>>,
+    host: watch::Sender<Option<HostInfo>>,
 }
 
 /// One connection, and the questions that are open on it.
@@ -193,19 +207,20 @@ impl Line {
             let stream = UnixStream::connect(&self.path).await.map_err(|error| lost(&error))?;
             let (reader, writer) = framed(stream);
             let mut link = Link { reader, writer, last_id: 0, open: HashMap::new() };
-            match link.ask(Verb::Hello { version: KEEPER_VERSION }).await? {
-                Body::Hello { .. } => {}
+            let host = match link.ask(Verb::Hello { version: KEEPER_VERSION }).await? {
+                Body::Hello { memory_bytes, .. } => HostInfo { memory_bytes },
                 Body::Failed { failure } => return Err(KeeperError::Refused(failure)),
                 other => return Err(KeeperError::unexpected(&other)),
-            }
+            };
             match link.ask(Verb::Images).await? {
-                Body::Images { images } => Ok((link, images)),
+                Body::Images { images } => Ok((link, host, images)),
                 other => Err(KeeperError::unexpected(&other)),
             }
         };
-        let (link, images) =
+        let (link, host, images) =
             timeout(STALL_MAX, opening).await.map_err(|_| KeeperError::Slow(STALL_MAX.as_secs()))??;
         self.images.send_replace(Arc::new(images));
+        self.host.send_replace(Some(host));
         self.connected.send_replace(true);
         let _ = self.events.send(Event::Connected);
         Ok(link)

@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 pub use frame::{FrameReader, FrameWriter};
-pub use keeper::{Event, KeeperError};
+pub use keeper::{Event, HostInfo, KeeperError};
 pub use shim::{ExecEvent, ExecRun, Put, PutSource, ShimError, TerminalLink, in_home};
 
 use keeper::Keeper;
@@ -66,6 +66,11 @@ impl Sandboxes {
     /// Every image of the catalogue, and how near it is.
     pub fn images(&self) -> watch::Receiver<Arc<Vec<ImageInfo>>> {
         self.keeper.images()
+    }
+
+    /// What the keeper says of the host; `None` until it was there once.
+    pub fn host(&self) -> watch::Receiver<Option<HostInfo>> {
+        self.keeper.host()
     }
 
     /// Starts preparing an image; progress is seen in [`Sandboxes::images`].

@@ -22,13 +22,19 @@ const STAND_IN: &str = "host";
 pub const STAND_IN_NOTE: &str = "This machine borrows the programs of its host, as the lesson’s own image is still \
     being prepared. Some commands may be missing or differ.";
 
+/// How long a launch waits for a place that a machine on its way out still takes.
+const FULL_PATIENCE: Duration = Duration::from_secs(30);
+/// How often it asks meanwhile.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+
 /// A sandbox, and how far it is.
 #[derive(Debug)]
-pub enum Launched {
-    /// New or nearly: files and scripts are still to come.
-    Fresh(Sandbox),
-    /// Everything up to the learner's page was started before.
-    Prepared(Sandbox),
+pub struct Launched {
+    pub sandbox: Sandbox,
+    /// Which of the session's machines it is, from 1.
+    pub generation: u32,
+    /// Everything up to the learner's page was started before; otherwise files and scripts are still to come.
+    pub prepared: bool,
 }
 
 /// Why there is no sandbox.
@@ -38,8 +44,18 @@ pub struct LaunchFailure {
     pub message: String,
     /// The failing part's own words, which name the step.
     pub output: Option<String>,
-    /// There was a sandbox once.
-    pub ended: bool,
+    pub outlook: Outlook,
+}
+
+/// What there is to hope for after a launch that came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Another try may work.
+    Retry,
+    /// There was a machine, and there can be another.
+    Lost,
+    /// There can be none for this session any more.
+    Over,
 }
 
 /// What a launch needs to know.
@@ -49,6 +65,8 @@ pub struct Request {
     /// `None`: the lesson is not readable now, so a new machine cannot be made.
     pub wanted: Option<Wanted>,
     pub limits: Limits,
+    /// A machine that is there already is ended for it.
+    pub fresh: bool,
 }
 
 /// Finds the session's sandbox, or makes one.
@@ -56,23 +74,39 @@ pub async fn launch(store: &Store, sandboxes: &Sandboxes, request: &Request) -> 
     let before = store.sandbox_of(request.session).await.map_err(store_failed)?;
     let generation = match before {
         None => 1,
+        Some(row) if request.fresh => {
+            end(store, sandboxes, &row).await?;
+            store.forget_entered(request.session).await.map_err(store_failed)?;
+            row.generation + 1
+        }
         Some(row) => match find(sandboxes, row.id).await? {
-            Some(sandbox) if row.state == SandboxState::Prepared => return Ok(Launched::Prepared(sandbox)),
-            Some(sandbox) => return Ok(Launched::Fresh(sandbox)),
+            Some(sandbox) => {
+                let prepared = row.state == SandboxState::Prepared;
+                return Ok(Launched { sandbox, generation: row.generation, prepared });
+            }
             None if row.state == SandboxState::Launching => {
                 // The launch may still be under way in the keeper: end it before the next generation.
-                sandboxes.destroy(row.id).await.map_err(keeper_failed)?;
-                store.mark_sandbox(row.id, SandboxState::Gone).await.map_err(store_failed)?;
+                end(store, sandboxes, &row).await?;
                 row.generation + 1
             }
-            None => return Err(ended("The machine ended while nobody was looking after it.".into())),
+            None => return Err(ended("The machine ended while nobody was looking after it.", Outlook::Lost)),
         },
     };
     let Some(wanted) = &request.wanted else {
-        return Err(ended("The lesson cannot be read any more, so no machine can be started for it.".into()));
+        let message = "The lesson cannot be read any more, so no machine can be started for it.";
+        return Err(ended(message, Outlook::Over));
     };
     let image = choose_image(sandboxes, &wanted.image).await?;
-    create(store, sandboxes, request, wanted, image, generation).await.map(Launched::Fresh)
+    let sandbox = create(store, sandboxes, request, wanted, image, generation).await?;
+    Ok(Launched { sandbox, generation, prepared: false })
+}
+
+async fn end(store: &Store, sandboxes: &Sandboxes, row: &SandboxRow) -> Result<(), LaunchFailure> {
+    if row.state != SandboxState::Gone {
+        sandboxes.destroy(row.id).await.map_err(keeper_failed)?;
+        store.mark_sandbox(row.id, SandboxState::Gone).await.map_err(store_failed)?;
+    }
+    Ok(())
 }
 
 async fn create(
@@ -101,7 +135,7 @@ async fn create(
         limits: request.limits.clone(),
         egress: Egress::None,
     };
-    match sandboxes.create(&spec).await {
+    match create_when_there_is_room(sandboxes, &spec).await {
         Ok(sandbox) => {
             tracing::info!(sandbox = %id, image = %spec.image, "launched");
             Ok(sandbox)
@@ -115,6 +149,18 @@ async fn create(
                 tracing::warn!(sandbox = %id, %error, "cannot note that the sandbox is gone");
             }
             Err(keeper_failed(error))
+        }
+    }
+}
+
+/// A place is counted free when nothing of a machine is left; the keeper, which counts for itself, may be a
+/// moment behind.
+async fn create_when_there_is_room(sandboxes: &Sandboxes, spec: &SandboxSpec) -> Result<Sandbox, KeeperError> {
+    let begun = tokio::time::Instant::now();
+    loop {
+        match sandboxes.create(spec).await {
+            Err(error) if error.is_full() && begun.elapsed() < FULL_PATIENCE => tokio::time::sleep(FULL_PAUSE).await,
+            answer => return answer,
         }
     }
 }
@@ -145,7 +191,7 @@ async fn choose_image(sandboxes: &Sandboxes, wanted: &str) -> Result<String, Lau
         Err(_) => Err(LaunchFailure {
             message: "The image for this machine is still being prepared. Try again in a minute.".into(),
             output: doing(&images.borrow(), wanted),
-            ended: false,
+            outlook: Outlook::Retry,
         }),
     }
 }
@@ -159,7 +205,7 @@ async fn first_ready(images: &mut watch::Receiver<Arc<Vec<ImageInfo>>>, wanted: 
                 return Err(LaunchFailure {
                     message: "There is no image for this machine, and that is not your doing.".into(),
                     output: Some(why),
-                    ended: false,
+                    outlook: Outlook::Retry,
                 });
             }
             Choice::Absent | Choice::Later => {}
@@ -212,8 +258,8 @@ fn doing(images: &[ImageInfo], wanted: &str) -> Option<String> {
     })
 }
 
-fn ended(message: String) -> LaunchFailure {
-    LaunchFailure { message, output: None, ended: true }
+fn ended(message: &str, outlook: Outlook) -> LaunchFailure {
+    LaunchFailure { message: message.into(), output: None, outlook }
 }
 
 fn keeper_failed(error: KeeperError) -> LaunchFailure {
@@ -222,7 +268,7 @@ fn keeper_failed(error: KeeperError) -> LaunchFailure {
         KeeperError::Refused(_) => "The machine could not be started, and that is not your doing.",
         _ => "The machine could not be started: the part that makes machines does not answer.",
     };
-    LaunchFailure { message: message.into(), output: Some(error.to_string()), ended: false }
+    LaunchFailure { message: message.into(), output: Some(error.to_string()), outlook: Outlook::Retry }
 }
 
 fn store_failed(error: StoreError) -> LaunchFailure {
@@ -231,7 +277,7 @@ fn store_failed(error: StoreError) -> LaunchFailure {
         StoreError::Full { .. } => "The machine could not be started: the service's disk is full.",
         _ => "The machine could not be started: the service cannot write its store.",
     };
-    LaunchFailure { message: message.into(), output: None, ended: false }
+    LaunchFailure { message: message.into(), output: None, outlook: Outlook::Retry }
 }
 
 #[cfg(test)]

@@ -8,20 +8,28 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use quayside_runtime::spec::{Limits, SandboxId};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 
-use super::actor::{Handle, Seed, past_view, session};
+use super::actor::{Aside, Seed, session};
+use super::clock::TimeLimits;
+use super::handle::Handle;
+use super::line::Line;
 use super::shelf::Shelf;
-use super::view::SessionView;
+use super::view::{SessionView, Stage};
+use crate::config::SessionLimits;
 use crate::lesson::model::{PageKind, Scenario};
 use crate::sandbox::{Event, KeeperError, Sandboxes};
-use crate::store::{
-    LearnerId, Opened, Opening, Room, SandboxState, SessionId, SessionRow, SessionState, Store, StoreError, UnixMs,
-};
+use crate::store::{LearnerId, Opened, Opening, Room, SandboxState, SessionId, SessionRow, Store, StoreError, UnixMs};
 
 /// How long sessions may take to let go when the process stops. They only drop connections.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a start waits to be told what the host has room for; then it waits in line.
+const HOST_PATIENCE: Duration = Duration::from_secs(10);
+/// Asides that a busy session may be behind; it misses older ones.
+const ASIDES_MAX: usize = 64;
 
 /// A handle; clones share the sessions.
 #[derive(Clone)]
@@ -33,9 +41,10 @@ struct Inner {
     store: Store,
     sandboxes: Sandboxes,
     shelf: Shelf,
-    room: Room,
+    sessions: SessionLimits,
     limits: Limits,
-    idle_max: Duration,
+    line: Line,
+    asides: broadcast::Sender<Aside>,
     /// Guards the map and the set, for the time of one look-up or insertion; never held across an await.
     tasks: Mutex<Tasks>,
 }
@@ -64,12 +73,12 @@ impl Found {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no room for anybody.
-    #[error("every machine of this installation is taken")]
-    Full,
+    /// There is no room for anybody, and none in line.
+    #[error("every machine of this installation is taken, and {0} are in line")]
+    Full(u32),
     /// This learner has as many as one may have.
-    #[error("this learner has {0} machines already")]
-    TooMany(u32),
+    #[error("this learner has {max} machines already")]
+    TooMany { max: u32, least_used: Option<LeastUsed> },
     /// Something is missing that the scenario cannot do without; the text says what.
     #[error("{0}")]
     Unplayable(String),
@@ -77,26 +86,34 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+/// The session that a learner has not used for longest.
+#[derive(Debug)]
+pub struct LeastUsed {
+    pub session: SessionId,
+    pub title: String,
+    pub unused: Duration,
+}
+
+/// Who wants to begin what.
+pub struct Start<'a> {
+    pub learner: LearnerId,
+    pub scenario: &'a Arc<Scenario>,
+    pub page: PageKind,
+    /// A session of theirs that is ended for it.
+    pub instead: Option<SessionId>,
+}
+
 impl Roster {
-    pub fn new(
-        store: Store,
-        sandboxes: Sandboxes,
-        shelf: Shelf,
-        room: Room,
-        limits: Limits,
-        idle_max: Duration,
-    ) -> Self {
+    pub fn new(store: Store, sandboxes: Sandboxes, shelf: Shelf, sessions: SessionLimits, limits: Limits) -> Self {
+        let line = Line::new(store.clone(), sessions.clone(), limits.clone(), sandboxes.host());
+        let (asides, _) = broadcast::channel(ASIDES_MAX);
         let tasks = Mutex::default();
-        Self { inner: Arc::new(Inner { store, sandboxes, shelf, room, limits, idle_max, tasks }) }
+        Self { inner: Arc::new(Inner { store, sandboxes, shelf, sessions, limits, line, asides, tasks }) }
     }
 
-    /// Begins a session on `page`, or finds the one that the learner has in the scenario.
-    pub async fn start(
-        &self,
-        learner: LearnerId,
-        scenario: &Arc<Scenario>,
-        page: PageKind,
-    ) -> Result<Handle, StartError> {
+    /// Begins a session, or finds the one that the learner has in the scenario, or puts the learner in line.
+    pub async fn start(&self, start: Start<'_>) -> Result<Handle, StartError> {
+        let Start { learner, scenario, page, instead } = start;
         if let Some(lack) = scenario.refusal() {
             return Err(StartError::Unplayable(lack.says.clone()));
         }
@@ -106,13 +123,80 @@ impl Roster {
             scenario: scenario.slug.clone(),
             digest: scenario.digest.clone(),
             page: page.slug(),
+            instead,
         };
-        match self.inner.store.open_session(&opening, self.inner.room, UnixMs::now()).await? {
-            Opened::New(row) => Ok(self.adopt(row, Some(scenario.clone()), None)),
+        let sessions = &self.inner.sessions;
+        let room = Room {
+            all_max: self.inner.line.capacity_soon(HOST_PATIENCE).await,
+            per_learner_max: sessions.per_learner_max,
+            line_max: sessions.line_max,
+        };
+        // What goes for it, while it is still known.
+        let goes = match instead {
+            Some(id) => self.find(id).await?.filter(|found| found.view().learner == learner),
+            None => None,
+        };
+        let opened = self.inner.store.open_session(&opening, room, UnixMs::now()).await?;
+        // Also a place in another lesson's line may have ended with it.
+        self.let_go(learner).await?;
+        match opened {
+            Opened::New(row) => {
+                if let Some(Found::Live(handle)) = goes {
+                    // Its machine first: its place is the new one's.
+                    let _ = handle.leave().await;
+                }
+                Ok(self.adopt(row, Some(scenario.clone()), None))
+            }
+            Opened::Queued(row) => {
+                let handle = self.adopt(row, Some(scenario.clone()), None);
+                self.inner.line.stir();
+                Ok(handle)
+            }
             Opened::Found(row) => Ok(self.find_again(row)),
-            Opened::Full => Err(StartError::Full),
-            Opened::TooMany => Err(StartError::TooMany(self.inner.room.per_learner_max)),
+            Opened::Full => Err(StartError::Full(sessions.line_max)),
+            Opened::TooMany(rows) => {
+                let least_used = rows.first().map(|row| self.least_used(row));
+                Err(StartError::TooMany { max: sessions.per_learner_max, least_used })
+            }
         }
+    }
+
+    /// Tasks of this learner's waiting sessions that the store has ended meanwhile learn it.
+    async fn let_go(&self, learner: LearnerId) -> Result<(), StoreError> {
+        for handle in self.handles() {
+            let view = handle.view();
+            if view.learner == learner
+                && view.phase.is == Stage::Waiting
+                && self.inner.store.session(view.id).await?.is_none_or(|row| row.ended.is_some())
+            {
+                let _ = handle.leave().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn least_used(&self, row: &SessionRow) -> LeastUsed {
+        let scenario = self.inner.shelf.scenario(&row.course, &row.scenario);
+        let title = scenario.map_or_else(|| row.scenario.clone(), |scenario| scenario.title.clone());
+        LeastUsed { session: row.id, title, unused: UnixMs::now().since(row.used) }
+    }
+
+    /// Hands free places to those in line, for as long as it is polled.
+    pub async fn keep_line(&self) {
+        loop {
+            if let Err(error) = self.look_at_line().await {
+                tracing::error!(error = %crate::telemetry::chain(&error), "cannot look at the line");
+            }
+            self.inner.line.rest().await;
+        }
+    }
+
+    async fn look_at_line(&self) -> Result<(), StoreError> {
+        for id in self.inner.line.look().await? {
+            // Also who has not come back after a restart needs a task that takes the place, or gives it up.
+            self.find(id).await?;
+        }
+        Ok(())
     }
 
     /// A session by its id, whoever's it is.
@@ -121,11 +205,11 @@ impl Roster {
             return Ok(Some(Found::Live(handle.clone())));
         }
         let Some(row) = self.inner.store.session(id).await? else { return Ok(None) };
-        if row.state == SessionState::Live {
+        if row.ended.is_none() {
             return Ok(Some(Found::Live(self.find_again(row))));
         }
         let passed = self.inner.store.passed(id).await?;
-        Ok(Some(Found::Past(Box::new(past_view(&row, passed)))))
+        Ok(Some(Found::Past(Box::new(SessionView::past(&row, passed)))))
     }
 
     /// The learner's newest session of a scenario, over or not.
@@ -201,12 +285,11 @@ impl Roster {
                 handle.ended(ours, "it was gone when the keeper came back".into()).await;
             }
         }
-        for sandbox in running {
-            if let Some(row) = store.orphan(sandbox.id).await? {
-                tracing::info!(sandbox = %row.id, session = %row.session, "ending a sandbox whose session is over");
-                self.end_orphan(row.id).await?;
-            }
+        for row in store.orphans().await? {
+            tracing::info!(sandbox = %row.id, session = %row.session, "ending a sandbox whose session is over");
+            self.end_orphan(row.id).await?;
         }
+        self.inner.line.stir();
         Ok(())
     }
 
@@ -251,7 +334,16 @@ impl Roster {
             store: inner.store.clone(),
             sandboxes: inner.sandboxes.clone(),
             limits: inner.limits.clone(),
-            idle_max: inner.idle_max,
+            idle_max: inner.sessions.idle_max(),
+            time: TimeLimits {
+                first: inner.sessions.time_max(),
+                extend: inner.sessions.extend(),
+                most: inner.sessions.extend_max(),
+            },
+            offer_max: inner.sessions.offer_max(),
+            away_max: inner.sessions.away_max(),
+            line: inner.line.clone(),
+            asides: inner.asides.clone(),
             remark,
         });
         tasks.handles.insert(id, handle.clone());

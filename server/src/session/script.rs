@@ -132,12 +132,20 @@ pub fn typed(script: &Script) -> Result<Option<String>, String> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
+/// For what a script is typed once: for each machine of a session.
+#[derive(Debug, Clone, Copy)]
+pub struct Once {
+    pub session: SessionId,
+    /// Which of the session's machines, from 1.
+    pub generation: u32,
+}
+
 /// Types a page's foreground script into terminal 1, and returns once the keys are pressed.
-pub async fn foreground(sandbox: &Sandbox, session: SessionId, page: PageKind, text: String) -> Result<(), ShimError> {
-    let run = derived_id(session, &format!("{}:foreground", page.slug()));
+pub async fn foreground(sandbox: &Sandbox, once: Once, page: PageKind, text: String) -> Result<(), ShimError> {
+    let run = once.id(&format!("{}:foreground", page.slug()));
     let mut link = sandbox.terminal(1).await?;
     let attach = FromViewer::Attach {
-        viewer: derived_id(session, "lesson"),
+        viewer: once.id("lesson"),
         // Without a size a viewer only types: it has no screen, and is not waited for.
         have: u64::MAX,
         cols: 0,
@@ -159,11 +167,18 @@ pub async fn foreground(sandbox: &Sandbox, session: SessionId, page: PageKind, t
     Err(ShimError::Gone(std::io::ErrorKind::UnexpectedEof.into()))
 }
 
-/// An id that is the same in every life of this process, and different for everything else.
-fn derived_id(session: SessionId, what: &str) -> u128 {
-    let digest = Sha256::new().chain_update(session.as_u128().to_be_bytes()).chain_update(what).finalize();
-    let first: [u8; 16] = digest[..16].try_into().expect("sha256 has 32 bytes");
-    u128::from_be_bytes(first)
+impl Once {
+    /// An id that is the same in every life of this process, and different for everything else. That of a
+    /// session's first machine does not name the generation: machines that run while the service is upgraded
+    /// know it so.
+    fn id(self, what: &str) -> u128 {
+        let mut digest = Sha256::new().chain_update(self.session.as_u128().to_be_bytes()).chain_update(what);
+        if self.generation > 1 {
+            digest.update(format!("/{}", self.generation));
+        }
+        let first: [u8; 16] = digest.finalize()[..16].try_into().expect("sha256 has 32 bytes");
+        u128::from_be_bytes(first)
+    }
 }
 
 #[cfg(test)]
@@ -189,10 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_the_same_after_a_restart_and_differ_by_session_and_page() {
+    fn ids_are_the_same_after_a_restart_and_differ_by_session_machine_and_page() {
         let session = SessionId::random();
-        assert_eq!(derived_id(session, "intro:foreground"), derived_id(session, "intro:foreground"));
-        assert_ne!(derived_id(session, "intro:foreground"), derived_id(session, "1:foreground"));
-        assert_ne!(derived_id(session, "lesson"), derived_id(SessionId::random(), "lesson"));
+        let first = Once { session, generation: 1 };
+        assert_eq!(first.id("intro:foreground"), first.id("intro:foreground"));
+        assert_ne!(first.id("intro:foreground"), first.id("1:foreground"));
+        assert_ne!(first.id("lesson"), Once { session: SessionId::random(), ..first }.id("lesson"));
+        assert_ne!(first.id("intro:foreground"), Once { generation: 2, ..first }.id("intro:foreground"));
     }
 }

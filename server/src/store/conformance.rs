@@ -1,5 +1,7 @@
 //! What any store must do, whatever database stands behind it.
 
+mod line;
+
 use std::os::unix::fs::PermissionsExt;
 
 use quayside_runtime::spec::SandboxId;
@@ -7,7 +9,7 @@ use quayside_runtime::spec::SandboxId;
 use super::*;
 use crate::lesson::progress::{PassedStep, StepMark};
 
-const ROOM: Room = Room { all_max: 10, per_learner_max: 3 };
+const ROOM: Room = Room { all_max: 10, per_learner_max: 3, line_max: 4 };
 
 /// A store in a directory that goes with it.
 struct Fixture {
@@ -97,6 +99,7 @@ fn opening(learner: LearnerId, scenario: &str) -> Opening {
         scenario: scenario.into(),
         digest: "d1".into(),
         page: "intro".into(),
+        instead: None,
     }
 }
 
@@ -449,13 +452,19 @@ async fn a_full_house_and_a_learner_with_too_many_are_told_apart() {
     for scenario in ["a", "b", "c"] {
         fixture.new_session(one, scenario).await;
     }
-    assert_eq!(fixture.open(one, "d").await, Opened::TooMany);
+    match fixture.open(one, "d").await {
+        Opened::TooMany(rows) => assert_eq!(rows[0].scenario, "a", "the one not used for longest comes first"),
+        other => panic!("{other:?}"),
+    }
     assert!(matches!(fixture.open(one, "a").await, Opened::Found(_)), "what is there is found all the same");
 
     let two = fixture.learner().await;
-    let full = Room { all_max: 3, per_learner_max: 3 };
-    let answer = fixture.store.open_session(&opening(two, "a"), full, UnixMs(1)).await.expect("an answer");
-    assert_eq!(answer, Opened::Full);
+    let full = Room { all_max: 3, line_max: 1, ..ROOM };
+    let ask = async |learner| fixture.store.open_session(&opening(learner, "a"), full, UnixMs(1)).await;
+    assert!(matches!(ask(two).await.expect("an answer"), Opened::Queued(_)));
+    assert!(matches!(ask(two).await.expect("an answer"), Opened::Found(_)), "asking again takes no second place");
+    let three = fixture.learner().await;
+    assert_eq!(ask(three).await.expect("an answer"), Opened::Full);
 }
 
 #[tokio::test]
@@ -512,10 +521,10 @@ async fn the_newest_generation_is_a_sessions_sandbox() {
     fixture.store.mark_sandbox(second.id, SandboxState::Prepared).await.expect("marked");
     let found = fixture.store.sandbox_of(session).await.expect("an answer").expect("a row");
     assert_eq!(found, SandboxRow { state: SandboxState::Prepared, ..second.clone() });
-    let orphan = || fixture.store.orphan(found.id);
-    assert_eq!(orphan().await.expect("an answer"), None, "its session lives");
+    let orphans = || fixture.store.orphans();
+    assert_eq!(orphans().await.expect("an answer"), [], "its session lives");
     fixture.store.end_session(session, &ending(SessionState::Ended, "left"), UnixMs(9)).await.expect("ended");
-    assert_eq!(orphan().await.expect("an answer"), Some(found.clone()));
+    assert_eq!(orphans().await.expect("an answer"), std::slice::from_ref(&found));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 mod error;
 mod records;
 mod sessions;
+mod line;
 mod learners;
 mod codes;
 mod sweep;
@@ -24,11 +25,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 
 pub use error::StoreError;
 pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
+pub use line::{Clock, Pace, Room};
 pub use records::{
     CodeState, Device, DeviceId, Ending, LearnerId, NewDevice, OpenCode, Opened, Opening, Passed, Redeemed, SandboxRow,
     SandboxState, SecretHash, SessionId, SessionRow, SessionState, UnixMs,
 };
-pub use sessions::Room;
 pub use sweep::{Keep, Swept};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");

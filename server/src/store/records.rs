@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use quayside_runtime::spec::SandboxId;
 use sha2::{Digest, Sha256};
@@ -60,6 +61,15 @@ id! {
 pub struct UnixMs(pub i64);
 
 impl UnixMs {
+    /// How long after `earlier`; nothing if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    pub fn plus(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     pub fn now() -> Self {
         Self(jiff::Timestamp::now().as_millisecond())
     }
@@ -142,6 +152,16 @@ pub struct SessionRow {
     /// Another session of this learner is in front in this scenario.
     pub aside: bool,
     pub created: UnixMs,
+    /// Since when it has had a machine.
+    pub begun: Option<UnixMs>,
+    /// Until when it has one; there is one exactly when there is [`Self::begun`].
+    pub ends: Option<UnixMs>,
+    /// Since when the learner waits in line.
+    pub queued: Option<UnixMs>,
+    /// Since when a free place is held for the learner in line.
+    pub offered: Option<UnixMs>,
+    /// When the learner was last seen or typed something, to the minute.
+    pub used: UnixMs,
     pub ended: Option<UnixMs>,
     /// Why it ended, for the learner.
     pub why: Option<String>,
@@ -151,6 +171,9 @@ pub struct SessionRow {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
+    /// In line for a place.
+    Waiting,
+    /// It has a place, and a machine or the way to one.
     Live,
     /// The learner left it.
     Left,
@@ -176,6 +199,8 @@ pub struct Opening {
     pub scenario: String,
     pub digest: String,
     pub page: String,
+    /// A session of the same learner that ends for it, and whose place it takes.
+    pub instead: Option<SessionId>,
 }
 
 /// What came of asking for a session.
@@ -184,10 +209,12 @@ pub enum Opened {
     New(SessionRow),
     /// The learner is in this scenario already.
     Found(SessionRow),
-    /// There is no room for anybody.
+    /// Every place is taken, and the learner is in line for one.
+    Queued(SessionRow),
+    /// Every place is taken, and the line is as long as it may be.
     Full,
-    /// This learner has as many as one may have.
-    TooMany,
+    /// This learner has as many as one may have: these, the one not used for longest first.
+    TooMany(Vec<SessionRow>),
 }
 
 /// A step that a learner passed, in whatever session.
@@ -241,5 +268,5 @@ macro_rules! words {
     };
 }
 
-words!(SessionState { Live = "live", Left = "left", Ended = "ended", Failed = "failed" });
+words!(SessionState { Waiting = "waiting", Live = "live", Left = "left", Ended = "ended", Failed = "failed" });
 words!(SandboxState { Launching = "launching", Prepared = "prepared", Gone = "gone" });

@@ -51,16 +51,15 @@ impl Store {
         .map_err(|source| self.failed(source))
     }
 
-    /// The row of a sandbox of ours whose session is over.
-    pub async fn orphan(&self, id: SandboxId) -> Result<Option<SandboxRow>, StoreError> {
+    /// Sandboxes whose session is over and of which we do not know that they are gone. Each takes a place.
+    pub async fn orphans(&self) -> Result<Vec<SandboxRow>, StoreError> {
         sqlx::query(
             "SELECT sandbox.id, session, generation, image, hostname, sandbox.state \
              FROM sandbox JOIN session ON session.id = sandbox.session \
-             WHERE sandbox.id = $1 AND session.ended_ms IS NOT NULL",
+             WHERE sandbox.state <> 'gone' AND session.ended_ms IS NOT NULL",
         )
-        .bind(id.to_string())
         .try_map(sandbox_row)
-        .fetch_optional(&self.reader)
+        .fetch_all(&self.reader)
         .await
         .map_err(|source| self.failed(source))
     }

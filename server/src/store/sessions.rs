@@ -3,62 +3,27 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::records::{Ending, LearnerId, Opened, Opening, SessionId, SessionRow, SessionState, UnixMs};
+use super::records::{Ending, LearnerId, SessionId, SessionRow, SessionState, UnixMs};
 use super::{Store, StoreError};
 use crate::lesson::progress::PassedStep;
-
-/// How many live sessions there may be, the one that is to begin among them.
-#[derive(Debug, Clone, Copy)]
-pub struct Room {
-    pub all_max: u32,
-    pub per_learner_max: u32,
-}
 
 /// A query for whole rows of `session`; the argument is what stands behind `FROM session`.
 macro_rules! select_sessions {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT id, learner, course, scenario, digest, page, state, aside, created_ms, ended_ms, why, detail FROM session ",
+            "SELECT id, learner, course, scenario, digest, page, state, aside, created_ms, begun_ms, ends_ms, queued_ms, \
+             offered_ms, used_ms, ended_ms, why, detail FROM session ",
             $rest
         ))
     };
 }
 
-impl Store {
-    /// Begins a session, or finds the one that this learner has in the scenario. Of two requests at the
-    /// same moment one begins it and the other finds it.
-    pub async fn open_session(&self, opening: &Opening, room: Room, now: UnixMs) -> Result<Opened, StoreError> {
-        let id = SessionId::random();
-        sqlx::query(
-            "INSERT INTO session (id, learner, course, scenario, digest, page, state, created_ms, version) \
-             SELECT $1, $2, $3, $4, $5, $6, 'live', CAST($7 AS BIGINT), 1 \
-             WHERE (SELECT count(*) FROM session WHERE ended_ms IS NULL) < CAST($8 AS BIGINT) \
-             AND (SELECT count(*) FROM session WHERE ended_ms IS NULL AND learner = $2) < CAST($9 AS BIGINT) \
-             ON CONFLICT (learner, course, scenario) WHERE ended_ms IS NULL AND aside = 0 DO NOTHING",
-        )
-        .bind(id.to_string())
-        .bind(opening.learner.to_string())
-        .bind(&opening.course)
-        .bind(&opening.scenario)
-        .bind(&opening.digest)
-        .bind(&opening.page)
-        .bind(now.0)
-        .bind(room.all_max)
-        .bind(room.per_learner_max)
-        .execute(&self.writer)
-        .await
-        .map_err(|source| self.failed(source))?;
-        match self.live_session(opening.learner, &opening.course, &opening.scenario).await? {
-            Some(row) if row.id == id => Ok(Opened::New(row)),
-            Some(row) => Ok(Opened::Found(row)),
-            None if self.count_live_of(opening.learner).await? >= room.per_learner_max => Ok(Opened::TooMany),
-            None => Ok(Opened::Full),
-        }
-    }
+pub(super) use select_sessions;
 
+impl Store {
     pub async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
         select_sessions!("WHERE id = $1")
             .bind(id.to_string())
@@ -78,7 +43,7 @@ impl Store {
             .map_err(|source| self.failed(source))
     }
 
-    /// The session that this learner has in front in the scenario now.
+    /// The session that this learner has in front in the scenario now, with a machine or in line for one.
     pub async fn live_session(
         &self,
         learner: LearnerId,
@@ -115,7 +80,7 @@ impl Store {
         .map_err(|source| self.failed(source))
     }
 
-    /// Every live session, oldest first: there are at most as many as the installation admits.
+    /// Every session that is not over, oldest first: at most as many as the installation admits, and the line.
     pub async fn live_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
         select_sessions!("WHERE ended_ms IS NULL ORDER BY created_ms, id")
             .try_map(session_row)
@@ -174,14 +139,6 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    async fn count_live_of(&self, learner: LearnerId) -> Result<u32, StoreError> {
-        sqlx::query_scalar("SELECT count(*) FROM session WHERE learner = $1 AND ended_ms IS NULL")
-            .bind(learner.to_string())
-            .fetch_one(&self.reader)
-            .await
-            .map_err(|source| self.failed(source))
-    }
-
     /// The learner is on another page now.
     pub async fn turn_page(&self, id: SessionId, page: &str) -> Result<(), StoreError> {
         let done =
@@ -196,19 +153,8 @@ impl Store {
 
     /// Ends a session for good. One that has ended already keeps its first reason.
     pub async fn end_session(&self, id: SessionId, ending: &Ending, now: UnixMs) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE session SET state = $2, why = $3, detail = $4, ended_ms = $5, version = version + 1 \
-             WHERE id = $1 AND ended_ms IS NULL",
-        )
-        .bind(id.to_string())
-        .bind(ending.state.word())
-        .bind(&ending.why)
-        .bind(&ending.detail)
-        .bind(now.0)
-        .execute(&self.writer)
-        .await
-        .map_err(|source| self.failed(source))?;
-        Ok(())
+        let mut writer = self.writer.acquire().await.map_err(|source| self.failed(source))?;
+        end(&mut writer, id, ending, now).await.map_err(|source| self.failed(source))
     }
 
     /// The check of a step has passed, in this session and for its learner; passing again keeps the first time.
@@ -265,7 +211,17 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Pages whose scripts were started, in that order.
+    /// The session gets another machine, in which no script has run yet.
+    pub async fn forget_entered(&self, session: SessionId) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM entered WHERE session = $1")
+            .bind(session.to_string())
+            .execute(&self.writer)
+            .await
+            .map_err(|source| self.failed(source))?;
+        Ok(())
+    }
+
+    /// Pages whose scripts were started in the machine that there is, in that order.
     pub async fn entered(&self, session: SessionId) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar("SELECT page FROM entered WHERE session = $1 ORDER BY entered_ms, page")
             .bind(session.to_string())
@@ -275,7 +231,23 @@ impl Store {
     }
 }
 
-fn session_row(row: SqliteRow) -> sqlx::Result<SessionRow> {
+pub(super) async fn end(at: &mut SqliteConnection, id: SessionId, ending: &Ending, now: UnixMs) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE session SET state = $2, why = $3, detail = $4, ended_ms = $5, queued_ms = NULL, offered_ms = NULL, \
+         version = version + 1 WHERE id = $1 AND ended_ms IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(ending.state.word())
+    .bind(&ending.why)
+    .bind(&ending.detail)
+    .bind(now.0)
+    .execute(at)
+    .await?;
+    Ok(())
+}
+
+pub(super) fn session_row(row: SqliteRow) -> sqlx::Result<SessionRow> {
+    let moment = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.map(UnixMs));
     Ok(SessionRow {
         id: parsed(&row, "id")?,
         learner: parsed(&row, "learner")?,
@@ -286,7 +258,12 @@ fn session_row(row: SqliteRow) -> sqlx::Result<SessionRow> {
         state: parsed::<SessionState>(&row, "state")?,
         aside: row.try_get::<i64, _>("aside")? != 0,
         created: UnixMs(row.try_get("created_ms")?),
-        ended: row.try_get::<Option<i64>, _>("ended_ms")?.map(UnixMs),
+        begun: moment("begun_ms")?,
+        ends: moment("ends_ms")?,
+        queued: moment("queued_ms")?,
+        offered: moment("offered_ms")?,
+        used: UnixMs(row.try_get("used_ms")?),
+        ended: moment("ended_ms")?,
         why: row.try_get("why")?,
         detail: row.try_get("detail")?,
     })

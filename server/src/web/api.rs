@@ -16,12 +16,14 @@ use super::messages::{CheckBody, SessionBody};
 use super::visit::Visit;
 use crate::learner::browser_name;
 use crate::lesson::model::{PageKind, Scenario};
-use crate::session::{Found, Handle, Refusal};
+use crate::session::{Found, Handle, Refusal, Start};
 use crate::store::{DeviceId, LearnerId, NewDevice, UnixMs};
 
 #[derive(Debug, Deserialize)]
 pub struct StartForm {
     page: Option<String>,
+    /// A session of the learner's that is ended for this one.
+    instead: Option<String>,
 }
 
 /// Starts, or finds, the learner's session of a scenario.
@@ -45,7 +47,8 @@ pub async fn start(
             (learner, Some(secret.cookie(visit.scheme)))
         }
     };
-    let handle = app.roster().start(learner, &scenario, page).await?;
+    let instead = form.instead.as_deref().and_then(|id| id.parse().ok());
+    let handle = app.roster().start(Start { learner, scenario: &scenario, page, instead }).await?;
     let json = accepts_json(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
     let mut response = if json {
         Json(SessionBody::from(&*handle.view())).into_response()
@@ -129,6 +132,30 @@ pub async fn stop_check(
     let handle = live(app.session(&visit, &headers, &id).await?)?;
     handle.stop_check(step).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// More time for the machine; what it has then comes back, and as news.
+pub async fn extend(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<SessionBody>, WebError> {
+    let handle = live(app.session(&visit, &headers, &id).await?)?;
+    handle.extend().await?;
+    Ok(Json(SessionBody::from(&*handle.view())))
+}
+
+/// A fresh machine for the one that there is, or was.
+pub async fn restart(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<SessionBody>, WebError> {
+    let handle = live(app.session(&visit, &headers, &id).await?)?;
+    handle.restart().await?;
+    Ok(Json(SessionBody::from(&*handle.view())))
 }
 
 /// Ends the session and its machine. One that is over already has been left.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::messages::Offer;
 use super::visit::Turned;
-use crate::session::{Refusal, StartError};
+use crate::session::{LeastUsed, Refusal, StartError};
 use crate::store::StoreError;
 use crate::telemetry::chain;
 
@@ -24,11 +25,13 @@ pub struct WebError {
     /// What happened and what to do, for the learner.
     pub message: String,
     pub retry_after: Option<Duration>,
+    /// What the learner can end to get on.
+    pub offer: Option<Box<Offer>>,
 }
 
 impl WebError {
     pub fn new(status: StatusCode, code: &'static str, title: &str, message: impl Into<String>) -> Self {
-        Self { status, code, title: title.into(), message: message.into(), retry_after: None }
+        Self { status, code, title: title.into(), message: message.into(), retry_after: None, offer: None }
     }
 
     pub fn not_found() -> Self {
@@ -103,22 +106,30 @@ impl From<StoreError> for WebError {
 impl From<StartError> for WebError {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Full => Self {
+            StartError::Full(line_max) => Self {
                 retry_after: Some(Duration::from_secs(60)),
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "full",
                     "Every machine is taken",
-                    "As many machines run now as this installation has room for. One becomes free when somebody \
-                     leaves or has not looked for a while; you can read the lesson meanwhile, and try again.",
+                    format!(
+                        "As many machines run now as this installation has room for, and {line_max} learners wait in \
+                         line, which is as many as may. You can read the lesson meanwhile, and try again later."
+                    ),
                 )
             },
-            StartError::TooMany(max) => Self::new(
-                StatusCode::CONFLICT,
-                "too-many",
-                "You have enough machines",
-                format!("You have {max} machines running, which is as many as one person may have. Leave one first."),
-            ),
+            StartError::TooMany { max, least_used } => {
+                let which = least_used.as_ref().map_or_else(String::new, |LeastUsed { title, unused, .. }| {
+                    format!(" The one that you have not used for longest is “{title}”{}.", since(*unused))
+                });
+                let machines = if max == 1 { "1 machine".to_owned() } else { format!("{max} machines") };
+                let message = format!("You have {machines} running, which is as many as one person may have.{which}");
+                let offer = least_used
+                    .map(|LeastUsed { session, title, .. }| Offer { session: session.to_string(), title })
+                    .map(Box::new);
+                let error = Self::new(StatusCode::CONFLICT, "too-many", "You have enough machines", message);
+                Self { offer, ..error }
+            }
             StartError::Unplayable(says) => {
                 Self::new(StatusCode::CONFLICT, "unplayable", "This lesson cannot be played here", says)
             }
@@ -127,10 +138,19 @@ impl From<StartError> for WebError {
     }
 }
 
+/// The store knows it to the minute.
+fn since(unused: Duration) -> String {
+    match unused.as_secs() / 60 {
+        0..2 => String::new(),
+        minutes => format!(", {minutes} minutes ago"),
+    }
+}
+
 impl From<Refusal> for WebError {
     fn from(refusal: Refusal) -> Self {
         let (status, code) = match refusal {
             Refusal::Over => (StatusCode::GONE, "over"),
+            Refusal::NoMoreTime => (StatusCode::CONFLICT, "no-more-time"),
             Refusal::NotReady => (StatusCode::CONFLICT, "not-ready"),
             Refusal::NoPage => (StatusCode::NOT_FOUND, "no-page"),
             Refusal::NoCheck => (StatusCode::NOT_FOUND, "no-check"),

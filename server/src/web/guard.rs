@@ -77,7 +77,8 @@ pub async fn dress(State(app): State<App>, request: Request, next: Next) -> Resp
             pages::page(status, &view)
         }
         _ => {
-            let body = ErrorBody { error: ErrorMessage { code: error.code, message: error.message } };
+            let body =
+                ErrorBody { error: ErrorMessage { code: error.code, message: error.message, offer: error.offer } };
             (status, axum::Json(body)).into_response()
         }
     };

@@ -22,6 +22,7 @@ use super::{assets, hex};
 use crate::learner::handle;
 use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Scenario};
+use crate::lesson::needs;
 use crate::lesson::progress::passed_steps;
 use crate::session::Found;
 use crate::session::view::{SessionView, Stage};
@@ -241,9 +242,8 @@ fn page_view(page: &Page, passed: &[u32], told: &[LackView]) -> PageView {
 
 /// What the page's scripts and commands ask for; what its text asks for is named in the text. Nothing twice.
 fn lacks_without_place(page: &Page, told: &[LackView]) -> Vec<String> {
-    let without_place = |lack: &&Lack| {
-        matches!(lack.what.as_str(), "check" | "script" | "docker" | "internet" | "systemd" | "kubernetes")
-    };
+    let without_place =
+        |lack: &&Lack| matches!(lack.what.as_str(), "check" | "script") || needs::is_of_the_machine(&lack.what);
     let lacks = page.lacks.iter().filter(without_place).map(|lack| lack.says.clone());
     lacks.filter(|says| !told.iter().any(|told| told.says == *says)).collect()
 }

@@ -2,11 +2,14 @@
 //!
 //! The same words stand in `web/src/state.ts` and `web/src/live.ts`.
 
+use std::time::Duration;
+
 use quayside_runtime::keeper::protocol::{ImageInfo, ImageState};
 use serde::Serialize;
 
 use crate::session::view::{
-    self, ADDRESS, Check, Notice, NoticeLevel, Outcome, Phase, ScriptKind, ScriptRun, ScriptState, SessionView, Stage,
+    self, ADDRESS, Check, Notice, NoticeLevel, Outcome, Phase, Place, ScriptKind, ScriptRun, ScriptState, SessionView,
+    Stage, Time, Wait,
 };
 use crate::store::UnixMs;
 
@@ -22,6 +25,16 @@ pub struct ErrorBody {
 pub struct ErrorMessage {
     pub code: &'static str,
     pub message: String,
+    /// What the learner can end to get on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Box<Offer>>,
+}
+
+/// A session that may be ended for the one that was asked for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Offer {
+    pub session: String,
+    pub title: String,
 }
 
 /// `GET /api/sessions/ID`.
@@ -36,11 +49,43 @@ pub struct SessionBody {
     passed: Vec<u32>,
     terminals: Vec<u16>,
     environment: EnvironmentBody,
+    time: Option<TimeBody>,
+    line: Option<LineBody>,
+}
+
+/// How long there is a machine, as lengths of time: a browser's clock may say anything.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TimeBody {
+    left_ms: u64,
+    /// What the next Extend adds; 0 when nothing more can be had.
+    more_ms: u64,
+    /// What a machine can have in all.
+    most_ms: u64,
+}
+
+/// Where the learner stands in line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LineBody {
+    /// 1 is next.
+    place: u32,
+    of: u32,
+    /// Sessions that there may be at once; 0 while that is not known.
+    capacity: u32,
+    /// Both, one or neither is known.
+    from_minutes: Option<u32>,
+    to_minutes: Option<u32>,
+    /// A place is free.
+    offered: bool,
+    /// How long the place is kept for who closes the page, and a free machine for who is not here.
+    kept_ms: u64,
+    held_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseBody {
     is: &'static str,
+    /// Which machine of the session it is about, from 1; 0: not known yet.
+    generation: u32,
     since_ms: i64,
     message: Option<String>,
     output: Option<String>,
@@ -68,6 +113,8 @@ pub struct CheckBody {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Live {
     Phase(PhaseBody),
+    Time(TimeBody),
+    Line(LineBody),
     Check(CheckBody),
     Passed {
         step: u32,
@@ -105,25 +152,69 @@ impl From<&SessionView> for SessionBody {
             course: view.course.clone(),
             scenario: view.scenario.clone(),
             digest: view.digest.clone(),
-            phase: (&view.phase).into(),
+            phase: phase(view),
             page: view.page.clone(),
             passed: view.passed.clone(),
             terminals: view.terminals.clone(),
             environment: (&view.environment).into(),
+            time: view.time.as_ref().map(|time| time_left(time, UnixMs::now())),
+            line: view.line.as_ref().map(LineBody::from),
         }
     }
+}
+
+impl From<&Place> for LineBody {
+    fn from(place: &Place) -> Self {
+        let (from_minutes, to_minutes) = match place.wait {
+            Wait::Unknown => (None, None),
+            Wait::Within { minutes } => (None, Some(minutes)),
+            Wait::Between { from_minutes, to_minutes } => (Some(from_minutes), Some(to_minutes)),
+        };
+        let Place { place, of, capacity, offered, kept, held, .. } = *place;
+        let (kept_ms, held_ms) = (milliseconds(kept), milliseconds(held));
+        Self { place, of, capacity, from_minutes, to_minutes, offered, kept_ms, held_ms }
+    }
+}
+
+fn time_left(time: &Time, now: UnixMs) -> TimeBody {
+    TimeBody {
+        left_ms: milliseconds(time.ends.since(now)),
+        more_ms: milliseconds(time.more),
+        most_ms: milliseconds(time.most),
+    }
+}
+
+fn phase(view: &SessionView) -> PhaseBody {
+    PhaseBody { generation: view.generation, ..PhaseBody::from(&view.phase) }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How much time is left just now; `None` before there is a machine.
+pub fn time(view: &SessionView) -> Option<Live> {
+    view.time.as_ref().map(|time| Live::Time(time_left(time, UnixMs::now())))
 }
 
 impl From<&Phase> for PhaseBody {
     fn from(phase: &Phase) -> Self {
         let is = match phase.is {
+            Stage::Waiting => "waiting",
             Stage::Starting => "starting",
             Stage::Preparing => "preparing",
             Stage::Ready => "ready",
+            Stage::Lost => "lost",
             Stage::Failed => "failed",
             Stage::Ended => "ended",
         };
-        Self { is, since_ms: phase.since.0, message: phase.message.clone(), output: phase.output.clone() }
+        Self {
+            is,
+            generation: 0,
+            since_ms: phase.since.0,
+            message: phase.message.clone(),
+            output: phase.output.clone(),
+        }
     }
 }
 
@@ -183,7 +274,9 @@ fn tenths(seconds: f64) -> f64 {
 
 /// What a page that has just come must be told.
 pub fn first(view: &SessionView, now: UnixMs) -> Vec<Live> {
-    let mut messages = vec![Live::Phase((&view.phase).into()), Live::Environment((&view.environment).into())];
+    let mut messages = vec![Live::Phase(phase(view)), Live::Environment((&view.environment).into())];
+    messages.extend(time(view));
+    messages.extend(view.line.as_ref().map(|place| Live::Line(place.into())));
     messages.extend(view.scripts.iter().filter(|run| run.is != ScriptState::Done).map(Live::from));
     messages.extend(view.check.as_ref().map(|check| Live::Check(check.into())));
     messages.extend(view.notices.iter().filter(|notice| now.0 - notice.at.0 < NOTICE_AGE_MS).map(Live::from));
@@ -196,11 +289,19 @@ pub fn changes(before: &SessionView, after: &SessionView) -> Vec<Live> {
     if before.environment != after.environment {
         messages.push(Live::Environment((&after.environment).into()));
     }
-    if before.phase != after.phase {
-        messages.push(Live::Phase((&after.phase).into()));
+    // Time and place before the phase that draws them.
+    if before.time != after.time {
+        messages.extend(time(after));
     }
+    if before.line != after.line {
+        messages.extend(after.line.as_ref().map(|place| Live::Line(place.into())));
+    }
+    // Of another machine there are other terminals.
     if before.terminals != after.terminals {
         messages.push(Live::Terminals { terminals: after.terminals.clone() });
+    }
+    if before.phase != after.phase || before.generation != after.generation {
+        messages.push(Live::Phase(phase(after)));
     }
     messages.extend(after.scripts.iter().filter(|run| !before.scripts.contains(run)).map(Live::from));
     if before.check != after.check {

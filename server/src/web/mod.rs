@@ -42,7 +42,7 @@ use crate::lesson::load_library;
 use crate::sandbox::Sandboxes;
 use crate::session::{Roster, Shelf};
 use crate::stop;
-use crate::store::{Room, Store};
+use crate::store::Store;
 use app::{App, Parts};
 
 /// Serves until SIGTERM or SIGINT. Sessions, and what runs in them, go on without us.
@@ -69,15 +69,8 @@ pub async fn serve_until(
     let store = Store::open(&config.store_dir).await?;
     let shelf = Shelf::new(read_lessons(&config).await?);
     let (sandboxes, keeper_task) = Sandboxes::connect(&config.sockets_dir);
-    let room = Room { all_max: config.sessions.max, per_learner_max: config.sessions.per_learner_max };
-    let roster = Roster::new(
-        store.clone(),
-        sandboxes.clone(),
-        shelf.clone(),
-        room,
-        config.sandbox.clone(),
-        config.sessions.idle_max(),
-    );
+    let roster =
+        Roster::new(store.clone(), sandboxes.clone(), shelf.clone(), config.sessions.clone(), config.sandbox.clone());
     let (switch, stopping) = stop::switch();
     let (app, mut sockets) =
         App::new(&config, Parts { store: store.clone(), sandboxes, shelf, roster: roster.clone(), stopping });
@@ -85,6 +78,10 @@ pub async fn serve_until(
     let following = tokio::spawn({
         let roster = roster.clone();
         async move { roster.follow_keeper().await }
+    });
+    let lining_up = tokio::spawn({
+        let roster = roster.clone();
+        async move { roster.keep_line().await }
     });
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
     let sweeping = tokio::spawn(housekeeping::sweep_now_and_then(store.clone(), config.keep.clone()));
@@ -100,6 +97,7 @@ pub async fn serve_until(
     reloading.abort();
     sweeping.abort();
     following.abort();
+    lining_up.abort();
     roster.release().await;
     keeper_task.abort();
     store.close().await;

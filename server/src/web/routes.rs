@@ -36,6 +36,8 @@ pub fn router(app: &App) -> Router {
         .route("/api/sessions/{id}/pages/{page}/enter", post(api::enter))
         .route("/api/sessions/{id}/steps/{step}/check", post(api::check))
         .route("/api/sessions/{id}/steps/{step}/check/stop", post(api::stop_check))
+        .route("/api/sessions/{id}/extend", post(api::extend))
+        .route("/api/sessions/{id}/restart", post(api::restart))
         .route("/api/sessions/{id}/leave", post(api::leave))
         .route("/api/sessions/{id}/front", post(api::bring_forward))
         .route("/api/sessions/{id}/live", get(sockets::live))

@@ -222,6 +222,8 @@ async fn attend(page: &mut Page, app: &App, handle: &Handle) -> Result<Goodbye, 
                     return Err(Gone);
                 }
                 page.send(Message::Ping(Bytes::new())).await?;
+                // A browser whose clock was set, or that slept, counts right again.
+                page.tell(messages::time(&known).into_iter().collect()).await?;
             }
             () = stopping.asked() => return Ok(Goodbye::restarting()),
         }

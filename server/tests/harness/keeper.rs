@@ -24,6 +24,10 @@ pub struct State {
     /// What the next launch fails with.
     pub fail: Option<Failure>,
     pub launched: usize,
+    /// What it says of the host's memory; `None`: nothing.
+    pub memory_bytes: Option<u64>,
+    /// Sandboxes that there were at once, at most.
+    pub most: usize,
     connections: Vec<UnixStream>,
     alive: u64,
     /// The test is over.
@@ -54,6 +58,8 @@ impl FakeKeeper {
             images: vec![image("learner", ready()), image("host", ready())],
             fail: None,
             launched: 0,
+            memory_bytes: None,
+            most: 0,
             connections: Vec::new(),
             alive: 0,
             ended: false,
@@ -116,6 +122,11 @@ impl FakeKeeper {
         self.tell(Body::Ended { sandbox: lost.0, why: why.into() });
     }
 
+    /// Keys come to the newest machine by a way that the web process does not see.
+    pub fn newest_is_typed_into(&self) {
+        self.with(|state| state.machines.last_key_value().expect("a machine").1.shim.typed());
+    }
+
     pub fn set_image(&self, name: &str, state: ImageState) {
         let info = image(name, state);
         self.with(|keeper| {
@@ -163,7 +174,9 @@ fn serve(mut connection: UnixStream, state: &Mutex<State>) {
 
 fn answer(state: &mut State, verb: Verb) -> Body {
     match verb {
-        Verb::Hello { .. } => Body::Hello { version: KEEPER_VERSION, build: "fake".into() },
+        Verb::Hello { .. } => {
+            Body::Hello { version: KEEPER_VERSION, build: "fake".into(), memory_bytes: state.memory_bytes }
+        }
         Verb::Create { spec } => create(state, spec),
         Verb::Destroy { sandbox } => {
             if let Some(machine) = state.machines.remove(&sandbox) {
@@ -192,6 +205,7 @@ fn create(state: &mut State, spec: SandboxSpec) -> Body {
     let shim = FakeShim::start(&socket, &state.machines_dir.join(spec.id.to_string()));
     let sandbox = info(&spec);
     state.machines.insert(spec.id, Machine { spec, shim });
+    state.most = state.most.max(state.machines.len());
     Body::Created { sandbox }
 }
 

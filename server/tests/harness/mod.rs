@@ -120,7 +120,7 @@ fn write_lessons(root: &Path) {
     };
     write(
         "harbour/structure.json",
-        r#"{ "title": "Harbour", "items": [{"path": "first"}, {"path": "broken"}, {"path": "cluster"}] }"#,
+        r#"{ "title": "Harbour", "items": [{"path": "first"}, {"path": "second"}, {"path": "broken"}, {"path": "cluster"}] }"#,
     );
     write(
         "harbour/first/index.json",
@@ -137,6 +137,11 @@ fn write_lessons(root: &Path) {
              },
              "backend": { "imageid": "ubuntu" } }"#,
     );
+    write(
+        "harbour/second/index.json",
+        r#"{ "title": "The second lesson", "details": { "steps": [{ "text": "one.md" }] }, "backend": { "imageid": "ubuntu" } }"#,
+    );
+    write("harbour/second/one.md", "Another one.\n");
     write("harbour/first/intro.md", "Welcome.\n\n![a picture](./boat.png)\n");
     write("harbour/first/one.md", "Make the file `/root/flag`.\n");
     write("harbour/first/two.md", "Wait.\n");

@@ -24,6 +24,7 @@ struct Inner {
     terminals: Mutex<BTreeMap<u16, Arc<Pty>>>,
     named: Mutex<HashMap<String, Arc<Outcome>>>,
     connections: Mutex<Vec<UnixStream>>,
+    input_at: Mutex<Option<Instant>>,
 }
 
 impl FakeShim {
@@ -35,6 +36,7 @@ impl FakeShim {
             terminals: Mutex::default(),
             named: Mutex::default(),
             connections: Mutex::default(),
+            input_at: Mutex::default(),
         });
         let accepting = inner.clone();
         std::thread::spawn(move || {
@@ -46,6 +48,11 @@ impl FakeShim {
             }
         });
         Self { root: root.into(), socket: socket.into(), inner }
+    }
+
+    /// Somebody types.
+    pub fn typed(&self) {
+        *self.inner.input_at.lock().expect("not poisoned") = Some(Instant::now());
     }
 
     /// Everything of it ends.
@@ -67,10 +74,12 @@ fn serve(mut connection: UnixStream, inner: &Arc<Inner>) {
         Purpose::Exec(exec) => execute(connection, inner, exec),
         Purpose::Files => files(connection, inner),
         Purpose::State => {
+            let input_ms_ago = inner.input_at.lock().expect("not poisoned").map(|at| at.elapsed().as_millis() as u64);
             let terminals = inner.terminals.lock().expect("not poisoned");
             let terminals =
                 terminals.keys().map(|&number| TerminalState { number, running: true, offset: 0, viewers: 0 });
-            let state = State { version: SHIM_VERSION, terminals: terminals.collect(), named: Vec::new() };
+            let state =
+                State { version: SHIM_VERSION, terminals: terminals.collect(), named: Vec::new(), input_ms_ago };
             let _ = write_frame(&mut connection, &FromShim::State(state).encode());
         }
     }
@@ -163,7 +172,11 @@ fn terminal(mut connection: UnixStream, inner: &Arc<Inner>, number: u16) {
         std::thread::spawn(move || draw(&drawing, &printing, offset as usize));
     }
     while let Ok(Some(frame)) = read_frame(&mut connection) {
-        match FromViewer::decode(&frame).expect("checked by the web") {
+        let frame = FromViewer::decode(&frame).expect("checked by the web");
+        if matches!(frame, FromViewer::Input { .. } | FromViewer::Run { .. }) {
+            *inner.input_at.lock().expect("not poisoned") = Some(Instant::now());
+        }
+        match frame {
             FromViewer::Input { number, bytes } => {
                 let mut keys = pty.keys.lock().expect("not poisoned");
                 let taken = *keys.taken.entry(viewer).or_default();

@@ -33,11 +33,15 @@ function newest(paths) {
 export class Service {
   #process;
 
-  /** `images`: a data directory whose images are copied instead of made again. */
-  constructor({ host = "127.0.0.1", lessons = LESSONS, images, args = [], data } = {}) {
+  /**
+   * `images`: a data directory whose images are copied instead of made again; `settings`: by the names of their
+   * variables, without what these begin with.
+   */
+  constructor({ host = "127.0.0.1", lessons = LESSONS, images, args = [], settings = {}, data } = {}) {
     this.host = host;
     this.lessons = lessons;
     this.args = args;
+    this.env = { ...process.env, ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`QUAYSIDE_${name}`, String(value)])) };
     this.data = data ?? mkdtempSync(join(tmpdir(), "quayside-browser-"));
     this.log = join(this.data, "service.log");
     if (images && !data) {
@@ -58,7 +62,7 @@ export class Service {
     this.port ??= await freePort();
     const log = openSync(this.log, "a");
     const args = ["serve", "--data", this.data, "--listen", `${this.host}:${this.port}`, "--lessons", this.lessons, ...this.args];
-    this.#process = spawn(BINARY, args, { stdio: ["ignore", log, log] });
+    this.#process = spawn(BINARY, args, { stdio: ["ignore", log, log], env: this.env });
     this.ended = new Promise((resolve) => this.#process.once("exit", (code, signal) => resolve({ code, signal })));
     await until(() => fetch(`${this.url}/health/ready`).then((answer) => answer.ok, () => false), "the service is ready", READY_MS);
     return this;

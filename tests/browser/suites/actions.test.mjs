@@ -160,3 +160,13 @@ test("states are still there after paging on and back", async () => {
   await visitor.command("echo still-$((1 + 1))", "still-2");
   await visitor.leave();
 });
+
+test("a prompt of one's own is still a prompt, and a command behind it is done", async () => {
+  const visitor = await atActions();
+  await visitor.command("export PS1='mine $ '", "mine $");
+  await visitor.run("echo works");
+  await visitor.isAction("echo works", "done");
+  await visitor.run("(exit 3)");
+  await visitor.isAction("(exit 3)", "failed");
+  await visitor.leave();
+});

@@ -231,8 +231,8 @@ test("kill -9 of a shim ends that session alone, with words", async () => {
   await visitor.open("harbour/actions/1");
   const [mine] = service.sandboxes().filter((id) => !known.includes(id));
   process.kill(service.shimOf(mine), "SIGKILL");
-  await until(async () => (await visitor.page.locator("#wait-title").innerText()) === "This machine has ended" && (await visitor.page.locator("#wait").isVisible()), "the page says that the machine has ended", 20_000);
-  assert.match(await visitor.page.locator("#wait").innerText(), /ended by itself/);
+  await until(async () => (await visitor.page.locator("#wait-title").innerText()) === "Your machine ended by itself" && (await visitor.page.locator("#wait").isVisible()), "the page says that the machine has ended", 20_000);
+  assert.match(await visitor.page.locator("#wait").innerText(), /Your progress and your time stay/);
   assert.equal(await visitor.strip(), "No machine");
   await visitor.shot("machine-ended");
   assert.equal(await visitor.action("echo works").getAttribute("data-is"), "off");
@@ -253,6 +253,6 @@ test("ending the machine from the menu asks first, and says what went", async ()
   await visitor.page.getByRole("button", { name: "End this machine" }).click();
   await until(() => visitor.page.locator("#wait").isVisible(), "the card is back");
   assert.match(visitor.dialogs.join(), /End this machine\?/);
-  assert.match(await visitor.page.locator("#wait").innerText(), /Start a new one/);
+  assert.match(await visitor.page.locator("#wait").innerText(), /Start a fresh one/);
   await visitor.leave();
 });

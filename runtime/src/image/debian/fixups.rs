@@ -15,6 +15,7 @@ pub const TIME: i64 = 1_793_491_200;
 pub const ROOT: u32 = 0;
 pub const SHADOW: u32 = 42;
 const UTMP: u32 = 43;
+const DAEMON: u32 = 1;
 const MAIL: u32 = 8;
 const CRONTAB: u32 = 101;
 const SSH: u32 = 102;
@@ -99,6 +100,10 @@ const CAP_NET_RAW_EP: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 
 const fn simple(name: &'static str, link: &'static str, choices: &'static [Choice]) -> Act {
     Act::Alternative(Alternative { name, link, slaves: &[], choices })
+}
+
+const fn target(path: &'static str, text: &'static str) -> Act {
+    Act::File { path, mode: 0o644, gid: ROOT, text }
 }
 
 pub const FIX_UPS: &[FixUp] = &[
@@ -224,6 +229,61 @@ pub const FIX_UPS: &[FixUp] = &[
             Act::Change { path: "usr/bin/crontab", mode: 0o2755, gid: CRONTAB },
             Act::Directory { path: "var/spool/cron/crontabs", mode: 0o1730, gid: CRONTAB },
             Act::Change { path: "usr/bin/ssh-agent", mode: 0o2755, gid: SSH },
+        ],
+    },
+    FixUp {
+        reason: "jobs of at are files of the group that atd runs as [at]",
+        acts: &[
+            Act::Directory { path: "var/spool/cron/atjobs", mode: 0o1770, gid: DAEMON },
+            Act::Directory { path: "var/spool/cron/atspool", mode: 0o1770, gid: DAEMON },
+            Act::File { path: "var/spool/cron/atjobs/.SEQ", mode: 0o660, gid: DAEMON, text: "" },
+        ],
+    },
+    FixUp {
+        reason: "services that begin with the machine are enabled, as their packages do it [cron, at]",
+        acts: &[
+            Act::Link {
+                path: "etc/systemd/system/multi-user.target.wants/cron.service",
+                to: "/lib/systemd/system/cron.service",
+            },
+            Act::Link {
+                path: "etc/systemd/system/multi-user.target.wants/atd.service",
+                to: "/lib/systemd/system/atd.service",
+            },
+        ],
+    },
+    FixUp {
+        reason: "targets that systemd itself would bring, so that `systemctl set-default` knows them",
+        acts: &[
+            target("usr/lib/systemd/system/rescue.target", "[Unit]\nDescription=Rescue Mode\nAllowIsolate=yes\n"),
+            target("usr/lib/systemd/system/emergency.target", "[Unit]\nDescription=Emergency Mode\nAllowIsolate=yes\n"),
+            target(
+                "usr/lib/systemd/system/multi-user.target",
+                "[Unit]\nDescription=Multi-User System\nRequires=basic.target\nAllowIsolate=yes\n",
+            ),
+            target(
+                "usr/lib/systemd/system/graphical.target",
+                "[Unit]\nDescription=Graphical Interface\nRequires=multi-user.target\nAllowIsolate=yes\n",
+            ),
+            Act::Link { path: "usr/lib/systemd/system/default.target", to: "multi-user.target" },
+        ],
+    },
+    FixUp {
+        reason: "without systemd as the first process: services by hand, a log to read, and what a small server runs",
+        acts: &[
+            Act::File {
+                path: "usr/local/bin/systemctl",
+                mode: 0o755,
+                gid: ROOT,
+                text: include_str!("files/systemctl.sh"),
+            },
+            Act::File {
+                path: "usr/local/bin/journalctl",
+                mode: 0o755,
+                gid: ROOT,
+                text: include_str!("files/journalctl.sh"),
+            },
+            Act::File { path: "etc/rc.local", mode: 0o755, gid: ROOT, text: include_str!("files/rc.local.sh") },
         ],
     },
     FixUp {

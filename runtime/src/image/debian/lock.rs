@@ -20,7 +20,7 @@ pub const LEARNER_SEEDS: &[(&str, &str)] = &[
     ),
     (
         "Debian's essential packages: every other package takes them for granted",
-        "base-files base-passwd bash coreutils dash debianutils diffutils dpkg findutils grep gzip hostname \
+        "base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname \
          init-system-helpers libc-bin login mawk ncurses-base ncurses-bin passwd perl-base sed sysvinit-utils tar \
          util-linux",
     ),
@@ -29,13 +29,18 @@ pub const LEARNER_SEEDS: &[(&str, &str)] = &[
         "what containers are made of: namespaces, mounts, capabilities, attributes",
         "mount util-linux-extra bsdextrautils attr acl libcap2-bin uidmap busybox-static tini",
     ),
-    ("processes", "procps psmisc strace lsof cron"),
+    ("processes, and the services of a small server", "procps psmisc strace lsof cron at logrotate systemctl"),
+    ("file systems in files: made, looked into and checked, though the kernel mounts none here", "e2fsprogs fdisk"),
+    ("archives and copies", "rsync zip unzip xz-utils bzip2"),
     (
         "network",
         "iproute2 iputils-ping nftables iptables tcpdump socat curl wget netcat-openbsd openssh-client \
-         ca-certificates",
+         ca-certificates net-tools",
     ),
-    ("a terminal that one can work in", "bash-completion vim-tiny nano less tmux jq tree file git python3 sudo"),
+    (
+        "a terminal that one can work in",
+        "bash-completion vim-tiny nano less tmux jq tree file git python3 sudo bc htop",
+    ),
 ];
 
 /// The pinned packages that this build of Quayside was made with.

@@ -104,6 +104,13 @@ pub fn learner_seeds() -> Vec<&'static str> {
     LEARNER_SEEDS.iter().flat_map(|(_, seeds)| seeds.split_whitespace()).collect()
 }
 
+/// The packages of the learner image by name.
+pub fn learner_packages() -> impl Iterator<Item = &'static str> {
+    let lines = LEARNER_LOCK.lines().filter(|line| !line.starts_with('#'));
+    // A pin has its path and sum; `format` and `architecture` are shorter.
+    lines.filter(|line| line.contains(" pool/")).filter_map(|line| line.split(' ').next())
+}
+
 /// Makes the image in `root`, which is empty. Gives notices for the operator.
 pub fn build(recipe: &Recipe, site: &Site, root: &Root, meter: &Meter) -> Result<Vec<String>, DebianError> {
     let host = host_architecture();

@@ -163,7 +163,12 @@ impl Shim {
             viewers: viewers(number),
         });
         let named = self.jobs.values().filter_map(|job| Some((job.exec.name.clone()?, job.running())));
-        State { version: SHIM_VERSION, terminals: terminals.collect(), named: named.collect() }
+        State {
+            version: SHIM_VERSION,
+            terminals: terminals.collect(),
+            named: named.collect(),
+            input_ms_ago: self.input_at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)),
+        }
     }
 
     pub(super) fn take_files(&mut self, id: u32) -> Result<(), String> {
@@ -175,6 +180,9 @@ impl Shim {
 
     pub(super) fn viewer_says(&mut self, id: u32, frame: FromViewer) -> Result<(), String> {
         let now = Instant::now();
+        if matches!(frame, FromViewer::Input { .. } | FromViewer::Run { .. }) {
+            self.input_at = Some(now);
+        }
         let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
         let Role::Viewer { terminal: number, viewer, view } = &mut connection.role else { return Ok(()) };
         let number = *number;

@@ -1,0 +1,1 @@
+swapon --show=NAME | grep -q /pond

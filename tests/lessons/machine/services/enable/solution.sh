@@ -1,0 +1,3 @@
+systemctl stop lantern
+systemctl enable --now lantern
+systemctl set-default rescue.target

@@ -1,0 +1,1 @@
+logger -t lantern "the lamp is lit"
