@@ -9,7 +9,7 @@ use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
 use vt100::Parser;
 use vt100::capture::{BasicFormattedCaptureRange, BasicFormattedCaptureState};
 
@@ -73,8 +73,7 @@ fn draw((cols, rows): (u16, u16), modes: &Modes, pieces: [&[u8]; 2], until: Dura
 
 /// Processor time of this thread so far.
 fn used() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("every Linux has a thread's clock").into()
 }
 
 /// Lines end as a terminal's do, and the whole has a limit.
