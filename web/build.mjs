@@ -11,7 +11,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, "dist");
 
 /** Third-party work that reaches the browser: its licence stands beside it. */
-const shipped = ["@xterm/xterm", "@xterm/addon-fit", "@xterm/addon-web-links", "@fontsource-variable/literata"];
+const shipped = ["@xterm/xterm", "@xterm/addon-fit", "@xterm/addon-search", "@xterm/addon-unicode11", "@xterm/addon-web-links", "@xterm/addon-webgl", "@fontsource-variable/literata"];
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist);

@@ -413,10 +413,13 @@ async fn frames_that_break_the_rules_end_their_connection_with_a_reason_and_noth
     let learner = installation.client();
     let id = learner.start_until("ready").await;
     let mut witness = learner.terminal(&id, 1, VIEWER, 0).await;
-    let attach =
-        || Message::Binary(FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false }.encode().into());
+    let attach = || {
+        Message::Binary(
+            FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false, roles: false }.encode().into(),
+        )
+    };
     let binary = |bytes: &[u8]| Message::Binary(bytes.to_vec().into());
-    let mut old = FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false }.encode();
+    let mut old = FromViewer::Attach { viewer: 3, have: 0, cols: 1, rows: 1, restart: false, roles: false }.encode();
     old[1] = 99;
     let run = [&[5_u8][..], &[0; 17], &[0xff, 0xfe]].concat();
     let long_run = [&[5_u8][..], &[0; 17], &vec![b'x'; 64 * 1024 + 1]].concat();
@@ -457,7 +460,7 @@ async fn a_session_has_so_many_connections_and_no_more() {
     open.pop().expect("one").vanish().await;
     eventually("its place is free", async || {
         let mut socket = learner.websocket(&path(&id, 1)).await.expect("a WebSocket");
-        socket.frame(&FromViewer::Attach { viewer: 4, have: 0, cols: 1, rows: 1, restart: false }).await;
+        socket.frame(&FromViewer::Attach { viewer: 4, have: 0, cols: 1, rows: 1, restart: false, roles: false }).await;
         matches!(socket.message().await, Some(Message::Binary(_)))
     })
     .await;
@@ -508,7 +511,7 @@ async fn a_websocket_from_elsewhere_is_refused_before_it_opens() {
     let learner = installation.client();
     let id = learner.start_until("ready").await;
     let ours = learner.origin();
-    let protocol = ("sec-websocket-protocol", "quayside.1");
+    let protocol = ("sec-websocket-protocol", "quayside.2");
     let refused = async |client: &Client, headers: &[(&'static str, &str)], status: u16| {
         for path in [path(&id, 1), format!("/api/sessions/{id}/live")] {
             match client.websocket_with(&path, headers).await {
@@ -521,11 +524,27 @@ async fn a_websocket_from_elsewhere_is_refused_before_it_opens() {
     refused(&learner, &[protocol], 403).await;
     refused(&learner, &[protocol, ("origin", "http://evil.example")], 403).await;
     refused(&learner, &[("origin", &ours)], 400).await;
-    refused(&learner, &[("origin", &ours), ("sec-websocket-protocol", "quayside.0")], 400).await;
+    refused(&learner, &[("origin", &ours), ("sec-websocket-protocol", "another.2")], 400).await;
     let stranger = installation.client();
     refused(&stranger, &[("origin", &ours), protocol], 404).await;
     stranger.start().await;
     refused(&stranger, &[("origin", &ours), protocol], 404).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_version_is_told_to_reload() {
+    let installation = Installation::start().await;
+    let learner = installation.client();
+    let id = learner.start_until("ready").await;
+    let ours = learner.origin();
+    for version in ["quayside.1", "quayside.99"] {
+        for path in [path(&id, 1), format!("/api/sessions/{id}/live")] {
+            let headers = [("origin", ours.as_str()), ("sec-websocket-protocol", version)];
+            let mut socket = learner.websocket_with(&path, &headers).await.expect("it is let in, to be told");
+            let close = socket.closed().await.expect("a reason");
+            assert_eq!(u16::from(close.code), 4426, "{version} {path}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,7 @@ fn from_viewer(fields: &Value) -> FromViewer {
             cols: number(&fields["cols"]) as u16,
             rows: number(&fields["rows"]) as u16,
             restart: truth(&fields["restart"]),
+            roles: truth(&fields["roles"]),
         },
         "ping" => FromViewer::Ping { payload: unhex(text(&fields["payload"])) },
         "run" => FromViewer::Run {
@@ -61,7 +62,14 @@ fn to_viewer(fields: &Value) -> ToViewer {
             lost: number(&fields["lost"]),
             input: number(&fields["input"]),
             ended: truth(&fields["ended"]),
+            screen: truth(&fields["screen"]),
         },
+        "role" => ToViewer::Role {
+            writer: truth(&fields["writer"]),
+            cols: number(&fields["cols"]) as u16,
+            rows: number(&fields["rows"]) as u16,
+        },
+        "screen" => ToViewer::Screen { bytes: unhex(text(&fields["bytes"])) },
         "exit" => ToViewer::Exit { status: fields["status"].as_i64().expect("a number") as i32 },
         "notice" => ToViewer::Notice { code: text(&fields["code"]).into(), text: text(&fields["text"]).into() },
         "pong" => ToViewer::Pong { payload: unhex(text(&fields["payload"])) },

@@ -238,20 +238,67 @@ pub struct Terminal {
     /// The states that run actions were in, in order.
     pub runs: Vec<(u128, quayside_runtime::shim::wire::RunState, i32)>,
     pub exit: Option<i32>,
+    /// Whether it is the writer, and the screen's size; who does not ask is not told.
+    pub role: Option<(bool, u16, u16)>,
+    /// The picture that it was given instead of the past.
+    pub picture: Vec<u8>,
+    acks: bool,
+    attached: bool,
 }
 
 impl Terminal {
+    /// A page that knows roles and pictures, of a size of its own.
+    pub fn look(socket: &Path, number: u16, id: u128, (cols, rows): (u16, u16)) -> Self {
+        let mut viewer = Viewer::open(socket, number, Vec::new()).expect("the shim accepts viewers");
+        viewer.stream.set_read_timeout(Some(*PATIENCE)).expect("a socket has timeouts");
+        let attach = FromViewer::Attach { viewer: id, have: 0, cols, rows, restart: false, roles: true };
+        viewer.send(&attach).expect("the shim listens");
+        let mut terminal = Self::new(viewer, id);
+        terminal.until(|this| this.role.is_some() && this.attached);
+        terminal
+    }
+
+    /// Reads no more, and says nothing about it.
+    pub fn stops_reading(&mut self) {
+        self.acks = false;
+    }
+
+    pub fn acks_again(&mut self) {
+        self.acks = true;
+        let offset = self.drawn;
+        self.send(&FromViewer::Ack { offset });
+    }
+
+    fn new(viewer: Viewer, id: u128) -> Self {
+        Self {
+            viewer,
+            id,
+            screen: Vec::new(),
+            offset: 0,
+            replay: 0,
+            lost: 0,
+            drawn: 0,
+            typed: 0,
+            taken: 0,
+            runs: Vec::new(),
+            exit: None,
+            role: None,
+            picture: Vec::new(),
+            acks: true,
+            attached: false,
+        }
+    }
+
     pub fn open(socket: &Path, number: u16, command: &[&str], id: u128) -> Self {
         let command = command.iter().map(|word| word.to_string()).collect();
         let mut viewer = Viewer::open(socket, number, command).expect("the shim accepts viewers");
         viewer.stream.set_read_timeout(Some(*PATIENCE)).expect("a socket has timeouts");
-        let attach = FromViewer::Attach { viewer: id, have: 0, cols: 80, rows: 24, restart: false };
+        let attach = FromViewer::Attach { viewer: id, have: 0, cols: 80, rows: 24, restart: false, roles: false };
         viewer.send(&attach).expect("the shim listens");
-        let Some(ToViewer::Attached { offset, replay, lost, input, .. }) = viewer.receive().expect("an answer") else {
-            panic!("the first frame is not Attached");
-        };
-        let (screen, runs) = (Vec::new(), Vec::new());
-        Self { viewer, id, screen, offset, replay, lost, drawn: offset, typed: input, taken: input, runs, exit: None }
+        let mut terminal = Self::new(viewer, id);
+        terminal.pump();
+        assert!(terminal.attached, "the first frame is Attached");
+        terminal
     }
 
     pub fn type_bytes(&mut self, bytes: &[u8]) {
@@ -280,8 +327,17 @@ impl Terminal {
                 self.drawn += bytes.len() as u64;
                 self.screen.extend(bytes);
                 let offset = self.drawn;
-                self.send(&FromViewer::Ack { offset });
+                if self.acks {
+                    self.send(&FromViewer::Ack { offset });
+                }
             }
+            ToViewer::Attached { offset, replay, lost, input, .. } => {
+                (self.offset, self.replay, self.lost, self.drawn) = (offset, replay, lost, offset);
+                (self.typed, self.taken, self.attached) = (input, input, true);
+                self.picture.clear();
+            }
+            ToViewer::Role { writer, cols, rows } => self.role = Some((writer, cols, rows)),
+            ToViewer::Screen { bytes } => self.picture.extend(bytes),
             ToViewer::InputAcked { number } => self.taken = number,
             ToViewer::RunState { id, state, code } => self.runs.push((id, state, code)),
             ToViewer::Exit { status } => self.exit = Some(status),

@@ -99,13 +99,13 @@ impl Visitor {
         let headers = request.headers_mut();
         headers.insert("origin", self.origin.parse()?);
         headers.insert("cookie", self.cookie.parse()?);
-        headers.insert("sec-websocket-protocol", "quayside.1".parse()?);
+        headers.insert("sec-websocket-protocol", "quayside.2".parse()?);
         let stream = TcpStream::connect(&host)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let (socket, _) = client(request, stream)?;
         self.socket = Some(socket);
-        self.send(&FromViewer::Attach { viewer: 7, have: 0, cols: 120, rows: 40, restart: false })?;
+        self.send(&FromViewer::Attach { viewer: 7, have: 0, cols: 120, rows: 40, restart: false, roles: false })?;
         match self.receive()? {
             ToViewer::Attached { offset, .. } => {
                 (self.drawn, self.acked) = (offset, offset);

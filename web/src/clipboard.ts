@@ -1,6 +1,7 @@
 // Copying, also where the browser has no clipboard API: on plain http, which is how a class reaches a teacher's laptop.
 
-export async function copyText(text: string): Promise<boolean> {
+/** `within`: where a field may be put that can have the focus; an open dialog lets nothing outside it have that. */
+export async function copyText(text: string, within: HTMLElement = document.body): Promise<boolean> {
   if (navigator.clipboard) {
     try {
       await navigator.clipboard.writeText(text);
@@ -9,7 +10,7 @@ export async function copyText(text: string): Promise<boolean> {
       // Refused or not focused: the old way may still work.
     }
   }
-  return copyBySelection(text);
+  return copyBySelection(text, within);
 }
 
 /** What is in the clipboard, where a page may ask: not on plain http. */
@@ -21,13 +22,13 @@ export async function readText(): Promise<string | null> {
   }
 }
 
-function copyBySelection(text: string): boolean {
+function copyBySelection(text: string, within: HTMLElement): boolean {
   const field = document.createElement("textarea");
   field.value = text;
   field.className = "sr";
   field.setAttribute("aria-hidden", "true");
   const focused = document.activeElement;
-  document.body.append(field);
+  within.append(field);
   field.select();
   try {
     return document.execCommand("copy");

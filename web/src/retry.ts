@@ -1,17 +1,20 @@
-// When to try again: at once, then after 250 ms, then half as long again each time, up to 5 s.
+// When to try again: almost at once, then after 250 ms, then half as long again each time, up to 2 s.
 
+/** A class whose server comes back is spread over this; nobody sees so short a wait. */
+const SPREAD_MS = 100;
 const FIRST_MS = 250;
 const FACTOR = 1.5;
-const LONGEST_MS = 5_000;
+/** So a page is back within two seconds of its server; a hundred pages ask it then fifty to a hundred times a second. */
+const LONGEST_MS = 2_000;
 
 /** A connection that stood this long starts the count anew; one that is taken and dropped at once does not. */
 const STABLE_MS = 5_000;
 
-/** How long to wait before try `n` (from 1), with up to a fifth of jitter so that a class does not return in step. */
+/** How long to wait before try `n` (from 1): half of it is chance, so that a class does not return in step. */
 export function delayMs(n: number, random: () => number = Math.random): number {
-  if (n <= 1) return 0;
-  const plain = Math.min(FIRST_MS * FACTOR ** (n - 2), LONGEST_MS);
-  return Math.round(plain * (0.9 + 0.2 * random()));
+  if (n <= 1) return Math.round(SPREAD_MS * random());
+  const longest = Math.min(FIRST_MS * FACTOR ** (n - 2), LONGEST_MS);
+  return Math.round(longest * (0.5 + 0.5 * random()));
 }
 
 /** Several connections that were lost together and are tried again together: one countdown for the learner. */

@@ -26,6 +26,18 @@ export function drawStage(store: Store, notes: Notes, act: Acts): void {
   }, 1000);
 }
 
+/** How long the strip shows that the bell rang. */
+const RING_MS = 1500;
+let ring: ReturnType<typeof setTimeout> | undefined;
+
+/** The bell of the terminal in front. */
+export function ringStrip(): void {
+  const strip = byId("strip");
+  strip.dataset.rang = "";
+  clearTimeout(ring);
+  ring = setTimeout(() => delete strip.dataset.rang, RING_MS);
+}
+
 export interface Acts {
   /** `instead`: a session that is ended for it. */
   start(instead?: string): void;

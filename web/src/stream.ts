@@ -6,8 +6,7 @@
 //
 // Output is numbered from 0. What has been received is `received`; what xterm.js has drawn is `drawn`, and
 // that is acknowledged, cumulatively, so that the server can pace the program. While `drawn` lies before
-// `replayEnd`, the past is being drawn: whatever the emulator answers to a query in it must not reach the
-// shell, so nothing is taken from the keyboard either.
+// `replayEnd`, the past is being drawn: the emulator must not answer the queries in it.
 //
 // Input is numbered too. Sent and not acknowledged bytes are kept; after a loss those that are young are
 // sent again, and the server drops what it already has. Nothing typed while apart is taken at all: a
@@ -75,7 +74,7 @@ export class Stream {
     return this.link === "attached";
   }
 
-  /** The past is being drawn: emulator and keyboard are not listened to. */
+  /** The past is being drawn: the emulator is not listened to. */
   get replaying(): boolean {
     return this.drawn < this.replayEnd;
   }
@@ -83,7 +82,7 @@ export class Stream {
   /** The socket is open. */
   opened(size: { cols: number; rows: number }, restart: boolean): Effect[] {
     this.link = "attaching";
-    return [send({ is: "attach", viewer: this.viewer, have: this.received, ...size, restart })];
+    return [send({ is: "attach", viewer: this.viewer, have: this.received, ...size, restart, roles: true })];
   }
 
   /** The socket is gone. What waited unsent is dropped at once. */
@@ -97,8 +96,8 @@ export class Stream {
 
   attachedAt(frame: Extract<ToViewer, { is: "attached" }>): Effect[] {
     const effects: Effect[] = [];
-    if (frame.offset < this.received) {
-      // Another stream than the one on the screen: the machine is a new one.
+    if (frame.offset < this.received || frame.screen) {
+      // Another stream than the one on the screen, as the machine is a new one; or a picture of what was missed.
       effects.push({ do: "reset" });
       this.epoch++;
       this.drawn = frame.offset;
@@ -113,8 +112,18 @@ export class Stream {
 
   output(bytes: Uint8Array): Effect[] {
     if (this.link !== "attached") return [];
-    this.received += bytes.length;
-    return [{ do: "draw", bytes, end: this.received, epoch: this.epoch }];
+    // Past and present are drawn apart, so that a query in the one is not taken for one in the other.
+    const past = this.replayEnd - this.received;
+    const pieces = past > 0 && past < bytes.length ? [bytes.subarray(0, past), bytes.subarray(past)] : [bytes];
+    return pieces.map((piece) => {
+      this.received += piece.length;
+      return { do: "draw", bytes: piece, end: this.received, epoch: this.epoch };
+    });
+  }
+
+  /** A piece of a picture: no part of the numbered stream. */
+  picture(bytes: Uint8Array): Effect[] {
+    return this.link === "attached" ? [{ do: "draw", bytes, end: this.received, epoch: this.epoch }] : [];
   }
 
   /** xterm.js has drawn everything before `end`. */
@@ -126,9 +135,9 @@ export class Stream {
     return [send({ is: "ack", offset: this.drawn })];
   }
 
-  /** Typed, pasted, or answered by the emulator. */
+  /** Typed, pasted, or answered by the emulator, which answers nothing of the past (answers.ts). */
   typed(bytes: Uint8Array): Effect[] {
-    if (this.link !== "attached" || this.replaying || bytes.length === 0) return [];
+    if (this.link !== "attached" || bytes.length === 0) return [];
     if (bytes.length === 1 && SIGNALS.includes(bytes[0]!)) {
       this.waiting = [];
       this.waitingBytes = 0;

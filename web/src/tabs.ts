@@ -1,8 +1,12 @@
-// The terminals of a session, T1 to T9, in tabs. One is in front; the others go on.
+// The terminals of a session, T1 to T9, in tabs. One is in front and has the keys, another may stand beside it;
+// the others go on.
 
 import { Terminal, type Events, type Run } from "./terminal.js";
 import type { Retry } from "./retry.js";
+import { sound } from "./bell.js";
 import { byId, setText } from "./dom.js";
+import { Halves } from "./halves.js";
+import type { Copied } from "./remote-copy.js";
 import { settings } from "./settings.js";
 import type { Final } from "./socket.js";
 import type { Store } from "./state.js";
@@ -24,6 +28,9 @@ export interface Hooks {
   modify(text: string): string;
   /** The terminal in front has printed. */
   printed(): void;
+  copied(what: Copied): void;
+  /** The bell of the terminal in front. */
+  rang(): void;
 }
 
 interface Tab {
@@ -37,7 +44,10 @@ export class Tabs {
   private readonly stage = byId("stage");
   private readonly list = byId("tabs");
   private readonly add = byId("tab-new", HTMLButtonElement);
+  private readonly halves: Halves;
   private front = 0;
+  /** The terminal in the other half, or 0. */
+  private beside = 0;
   private letters: number;
   private reader = settings.get("reader") === "on";
 
@@ -54,6 +64,7 @@ export class Tabs {
     }
     this.drawLetters();
     this.list.addEventListener("keydown", (event) => this.onKey(event));
+    this.halves = new Halves(this.stage, () => this.divide());
   }
 
   get inFront(): Terminal | undefined {
@@ -69,6 +80,8 @@ export class Tabs {
     for (const number of numbers.length > 0 ? numbers : [1]) this.open(number);
     if (!this.inFront) this.show(Math.min(...this.tabs.keys()));
     byId("sizes").hidden = false;
+    // As it was when this browser last had two.
+    if (this.tabs.size > 1) this.halves.restore();
   }
 
   /** The session is over: its terminals go with it. */
@@ -79,6 +92,8 @@ export class Tabs {
     }
     this.tabs.clear();
     this.front = 0;
+    this.beside = 0;
+    this.halves.close();
     this.add.hidden = true;
     byId("sizes").hidden = true;
     this.tellStore();
@@ -106,16 +121,63 @@ export class Tabs {
 
   show(number: number): void {
     if (this.front === number) return;
+    // The other half keeps its terminal, and only the keys go there; otherwise this half changes.
+    if (number === this.beside) this.beside = this.front;
     this.front = number;
+    this.place();
+    this.tabs.get(number)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.drawTab(number, { fresh: false, rang: false });
+    this.tellStore();
+  }
+
+  get isSplit(): boolean {
+    return this.halves.isSplit;
+  }
+
+  /** Two terminals side by side or above each other; the same again: one. */
+  split(way: "row" | "column"): void {
+    this.halves.toggle(way);
+  }
+
+  /** The keys go to the other half. */
+  focusOther(): void {
+    if (this.beside !== 0) this.show(this.beside);
+    this.inFront?.focus();
+  }
+
+  /** One half or two, as the halves say. */
+  private divide(): void {
+    if (!this.halves.isSplit) this.beside = 0;
+    else if (this.beside === 0) {
+      const others = [...this.tabs.keys()].filter((n) => n !== this.front).sort((a, b) => a - b);
+      const beside = others[0] ?? this.free();
+      if (beside === undefined || this.front === 0) return this.halves.close();
+      this.open(beside);
+      this.beside = beside;
+      this.drawTab(beside, { fresh: false, rang: false });
+    }
+    this.place();
+    this.inFront?.focus();
+  }
+
+  /** Which panes are seen, and where. A terminal stays in its half, whichever has the keys. */
+  private place(): void {
     for (const [n, { button, terminal }] of this.tabs) {
-      const selected = n === number;
+      const selected = n === this.front;
+      const seen = selected || n === this.beside;
       button.setAttribute("aria-selected", String(selected));
       button.tabIndex = selected ? 0 : -1;
+      button.toggleAttribute("data-beside", n === this.beside);
       terminal.pane.toggleAttribute("data-front", selected);
+      if (!seen || !this.halves.isSplit) delete terminal.pane.dataset.half;
+      terminal.seen(seen);
     }
-    this.tabs.get(number)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
-    this.drawTab(number, { fresh: false });
-    this.tellStore();
+    if (!this.halves.isSplit) return;
+    const [front, beside] = [this.inFront?.pane, this.tabs.get(this.beside)?.terminal.pane];
+    if (!front || !beside) return;
+    const taken = front.dataset.half ?? (beside.dataset.half === "first" ? "second" : "first");
+    front.dataset.half = taken;
+    beside.dataset.half = taken === "first" ? "second" : "first";
   }
 
   setReader(on: boolean): void {
@@ -145,11 +207,15 @@ export class Tabs {
   }
 
   private openNext(): void {
-    const free = Array.from({ length: TERMINALS_MAX }, (_, i) => i + 1).find((n) => !this.tabs.has(n));
+    const free = this.free();
     if (free === undefined) return;
     this.open(free);
     this.show(free);
     this.inFront?.focus();
+  }
+
+  private free(): number | undefined {
+    return Array.from({ length: TERMINALS_MAX }, (_, i) => i + 1).find((n) => !this.tabs.has(n));
   }
 
   private makeButton(number: number): { button: HTMLButtonElement; status: HTMLElement } {
@@ -168,7 +234,10 @@ export class Tabs {
     dot.className = "new";
     const status = document.createElement("span");
     status.className = "sr";
-    button.append(name, dot, status);
+    const bell = document.createElement("span");
+    bell.className = "i i-bell rang";
+    bell.setAttribute("aria-hidden", "true");
+    button.append(name, dot, bell, status);
     button.addEventListener("click", () => {
       this.show(number);
       this.inFront?.focus();
@@ -187,18 +256,28 @@ export class Tabs {
       },
       printed: () => {
         if (number === this.front) this.hooks.printed();
-        else this.drawTab(number, { fresh: true });
+        else if (number !== this.beside) this.drawTab(number, { fresh: true });
       },
+      rang: () => {
+        sound();
+        if (number === this.front) this.hooks.rang();
+        else this.drawTab(number, { rang: true });
+      },
+      focused: () => this.show(number),
+      isSplit: () => this.halves.isSplit,
     };
   }
 
-  private drawTab(number: number, { fresh }: { fresh?: boolean }): void {
+  private drawTab(number: number, { fresh, rang }: { fresh?: boolean; rang?: boolean }): void {
     const tab = this.tabs.get(number);
     if (!tab) return;
     if (fresh !== undefined) tab.button.toggleAttribute("data-new", fresh);
+    if (rang !== undefined) tab.button.toggleAttribute("data-rang", rang);
     const { ended } = tab.terminal;
     tab.button.toggleAttribute("data-ended", ended);
-    tab.status.textContent = ended ? words.terminal.ended : tab.button.hasAttribute("data-new") ? words.terminal.newOutput : "";
+    const is = (name: string): boolean => tab.button.hasAttribute(name);
+    const news = is("data-rang") ? words.terminal.bell : is("data-new") ? words.terminal.newOutput : "";
+    tab.status.textContent = ended ? words.terminal.ended : news;
   }
 
   private tellStore(): void {

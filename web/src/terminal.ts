@@ -1,29 +1,26 @@
 // One terminal: xterm.js over a Stream over a Socket.
 
-import { FitAddon } from "@xterm/addon-fit";
-import { WebLinksAddon } from "@xterm/addon-web-links";
 import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
+import { answerOnlyIf, isReport } from "./answers.js";
+import { Bell } from "./bell.js";
 import { copyText } from "./clipboard.js";
+import { Fit } from "./fit.js";
+import { Hardware } from "./hardware.js";
+import { Guard } from "./hostile.js";
+import { Keys, typeWithoutKeys } from "./keys.js";
+import { Links } from "./links.js";
+import { Clipboard52, type Copied } from "./remote-copy.js";
 import type { Retry } from "./retry.js";
 import { Socket, type Final } from "./socket.js";
 import { Stream, type Effect } from "./stream.js";
-import { cleanPaste } from "./text.js";
+import { cleanPaste, lineCount } from "./text.js";
 import { scrollByTouch } from "./touch.js";
+import { measureLetters } from "./widths.js";
 import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "./wire.js";
 import { words } from "./words.js";
 
 /** Lines kept above the screen; the server keeps a megabyte. */
 const SCROLLBACK = 5000;
-
-/** Between two looks at the size while the window or the edge is dragged. */
-const FIT_MS = 80;
-
-/** Limits of the server; a smaller or larger size is a mistake of layout. */
-const COLS = { min: 2, max: 500 };
-const ROWS = { min: 1, max: 300 };
-
-/** How long after Escape a Tab still means "out of here". */
-const LEAVE_MS = 1000;
 
 /** A silent connection is asked whether it lives, and given up when it does not say so. */
 const PING_EVERY_MS = 15_000;
@@ -52,21 +49,34 @@ export interface Events {
   leave(backwards: boolean): void;
   /** What the phone's Ctrl and Alt make of typed text. */
   modify(text: string): string;
+  rang(): void;
+  /** A program has put something into the clipboard, or wanted to. */
+  copied(what: Copied): void;
+  /** It has the keys now. */
+  focused(): void;
+  /** Two terminals are seen. */
+  isSplit(): boolean;
 }
+
+/** Once this page has pasted lines into a shell that runs each at once, the learner knows. */
+let askedAboutLines = false;
 
 export class Terminal {
   readonly pane = document.createElement("div");
-  private readonly xterm: Xterm;
-  private readonly fit = new FitAddon();
+  readonly xterm: Xterm;
+  private readonly fit: Fit;
+  private readonly hardware: Hardware;
+  private readonly guard = new Guard(() => this.xterm);
+  private readonly bell = new Bell();
+  private readonly looking = document.createElement("p");
   private readonly stream: Stream;
   private readonly socket: Socket;
   /** Run actions without a final answer: sent again after each attach, under the same id. */
   private readonly runs = new Map<Id, Run>();
   private hasEnded = false;
   private restart = false;
-  private escapedAt = 0;
-  private size = { cols: 80, rows: 24 };
-  private fitTimer: ReturnType<typeof setTimeout> | undefined;
+  /** This page is the one that types. An old machine says nothing about it. */
+  private writer = true;
   private pongTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly pingTimer: ReturnType<typeof setInterval>;
 
@@ -92,8 +102,9 @@ export class Terminal {
       closed: () => this.onClosed(),
       refused: (why) => this.events.refused(why),
     });
-    new ResizeObserver(() => this.fitSoon()).observe(this.pane);
-    this.fitNow();
+    this.fit = new Fit(this.xterm, this.pane, look.size, (size) => this.send({ is: "resize", ...size }));
+    this.fit.now();
+    this.hardware = new Hardware(this.xterm);
     this.pingTimer = setInterval(() => this.ping(PONG_WITHIN_MS), PING_EVERY_MS);
     this.socket.open();
   }
@@ -104,6 +115,16 @@ export class Terminal {
 
   get ended(): boolean {
     return this.hasEnded;
+  }
+
+  /** Another page types in this terminal, and this one shows its size. */
+  get isLooking(): boolean {
+    return !this.writer;
+  }
+
+  /** It is seen, or is not: only then is it worth a graphics card. */
+  seen(on: boolean): void {
+    void this.hardware.use(on);
   }
 
   get fullScreen(): boolean {
@@ -131,7 +152,14 @@ export class Terminal {
 
   paste(text: string): void {
     const clean = cleanPaste(text);
-    if (clean) this.xterm.paste(clean);
+    if (!clean) return;
+    const lines = lineCount(clean);
+    // Without bracketed paste every line's end is an Enter.
+    if (lines > 1 && !this.xterm.modes.bracketedPasteMode && !askedAboutLines) {
+      if (!confirm(words.terminal.pasteLines(lines))) return;
+      askedAboutLines = true;
+    }
+    this.xterm.paste(clean);
   }
 
   run(run: Run): void {
@@ -141,8 +169,7 @@ export class Terminal {
 
   /** Letters of another size. */
   setLetters(size: number): void {
-    this.xterm.options.fontSize = size;
-    this.fitSoon();
+    this.fit.setLetters(size);
   }
 
   /** The stage's colours again, after a change of the looks. */
@@ -167,6 +194,21 @@ export class Terminal {
     return lines;
   }
 
+  /** Everything that the terminal holds, as text: wrapped lines are whole again. */
+  transcript(): string {
+    const buffer = this.xterm.buffer.active;
+    const lines: string[] = [];
+    for (let y = 0; y < buffer.length; y++) {
+      const line = buffer.getLine(y);
+      if (!line) continue;
+      const goesOn = buffer.getLine(y + 1)?.isWrapped ?? false;
+      const text = line.translateToString(!goesOn);
+      if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text;
+      else lines.push(text);
+    }
+    return lines.join("\n").trimEnd();
+  }
+
   /** Asks the other end whether it is there; without an answer the connection counts as lost. */
   ping(within: number): void {
     if (!this.socket.isOpen || this.pongTimer !== undefined) return;
@@ -185,7 +227,7 @@ export class Terminal {
   // The connection
 
   private onOpened(): void {
-    this.perform(this.stream.opened(this.size, this.restart));
+    this.perform(this.stream.opened(this.fit.size, this.restart));
     this.restart = false;
   }
 
@@ -231,6 +273,13 @@ export class Terminal {
       case "runState":
         if (frame.state !== "queued" && frame.state !== "running") this.runs.delete(frame.id);
         return this.events.runState(frame.id, frame.state, frame.code);
+      case "screen":
+        return this.perform(this.stream.picture(frame.bytes));
+      case "role":
+        this.writer = frame.writer;
+        this.looking.hidden = frame.writer;
+        this.pane.toggleAttribute("data-looking", !frame.writer);
+        return this.fit.follow(frame.writer ? null : { cols: frame.cols, rows: frame.rows });
     }
   }
 
@@ -242,13 +291,17 @@ export class Terminal {
           break;
         case "draw": {
           const { bytes, end, epoch } = effect;
-          this.xterm.write(bytes, () => {
+          const pieces = this.guard.pass(bytes);
+          const last = pieces.pop() ?? "";
+          for (const piece of pieces) this.xterm.write(piece);
+          this.xterm.write(last, () => {
             this.perform(this.stream.drawnTo(end, epoch));
             if (!this.stream.replaying) this.events.printed();
           });
           break;
         }
         case "reset":
+          this.guard.reset();
           this.xterm.reset();
           break;
         case "sayLost":
@@ -284,7 +337,10 @@ export class Terminal {
 
   private makeXterm(stage: HTMLElement, look: { size: number; reader: boolean }): Xterm {
     const style = getComputedStyle(stage);
+    const links = new Links(this.pane);
     const xterm = new Xterm({
+      // Its own table of widths, and marks on what a search has found.
+      allowProposedApi: true,
       fontFamily: style.getPropertyValue("--font-mono"),
       fontSize: look.size,
       lineHeight: Number(style.getPropertyValue("--term-line")) || 1.4,
@@ -294,20 +350,46 @@ export class Terminal {
       screenReaderMode: look.reader,
       macOptionIsMeta: true,
       rightClickSelectsWord: false,
-      linkHandler: { activate: (_event, uri) => openLink(uri) },
+      linkHandler: links.handler,
     });
-    xterm.loadAddon(this.fit);
-    xterm.loadAddon(new WebLinksAddon((_event, uri) => openLink(uri)));
+    measureLetters(xterm);
+    links.find(xterm);
     xterm.open(this.pane);
     this.prepareField(xterm);
+    this.showLooking();
     scrollByTouch(this.pane, xterm);
     xterm.onData((text) => this.onData(text));
-    xterm.onBinary((text) => this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0)))));
+    xterm.onBinary((text) => {
+      if (this.writer) this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));
+    });
+    xterm.onBell(() => this.onBell());
     xterm.buffer.onBufferChange(() => this.events.changed());
-    xterm.attachCustomKeyEventHandler((event) => this.onKey(event));
+    const live = (): boolean => this.writer && !this.stream.replaying;
+    answerOnlyIf(xterm, live);
+    new Clipboard52(xterm, this.pane, { may: live, copy: copyText, say: (what) => this.events.copied(what) });
+    new Keys(xterm, {
+      type: (text) => this.onData(text),
+      copy: () => this.copySelection(),
+      leave: (backwards) => this.events.leave(backwards),
+      fullScreen: () => this.fullScreen,
+      isSplit: () => this.events.isSplit(),
+    });
+    typeWithoutKeys(xterm, (text) => this.onData(text));
     // Before xterm's own listener, which would let control characters through.
     this.pane.addEventListener("paste", (event) => this.onPaste(event), { capture: true });
+    this.pane.addEventListener("focusin", () => this.events.focused());
     return xterm;
+  }
+
+  private showLooking(): void {
+    this.looking.className = "pane__looking";
+    this.looking.textContent = words.terminal.looking;
+    this.looking.hidden = true;
+    this.pane.append(this.looking);
+  }
+
+  private onBell(): void {
+    if (!this.stream.replaying && this.bell.rings()) this.events.rang();
   }
 
   /** The hidden field that takes the keys: no phone shall correct or capitalise a command. */
@@ -328,7 +410,8 @@ export class Terminal {
       if (text === "\r" && this.attached) this.startAgain();
       return;
     }
-    this.type(this.stream.replaying ? text : this.events.modify(text));
+    if (this.isLooking && isReport(text)) return;
+    this.type(this.events.modify(text));
   }
 
   private onPaste(event: ClipboardEvent): void {
@@ -337,52 +420,12 @@ export class Terminal {
     this.paste(event.clipboardData?.getData("text/plain") ?? "");
   }
 
-  /** False: the key is ours or the browser's, not the shell's. */
-  private onKey(event: KeyboardEvent): boolean {
-    if (event.type !== "keydown") return true;
-    if (event.key === "Tab" && Date.now() - this.escapedAt < LEAVE_MS) {
-      event.preventDefault();
-      this.events.leave(event.shiftKey);
-      return false;
-    }
-    this.escapedAt = event.key === "Escape" ? Date.now() : event.key === "Shift" ? this.escapedAt : 0;
-    const key = event.key.toLowerCase();
-    if (!event.ctrlKey || event.altKey || event.metaKey) return true;
-    // Ctrl+Shift+V is left to the browser, which answers it with a paste event, on plain http too.
-    if (event.shiftKey && key === "v") return false;
-    if (key === "c" && (event.shiftKey || this.xterm.hasSelection())) {
-      event.preventDefault();
-      this.copySelection();
-      return false;
-    }
-    return true;
-  }
-
   private copySelection(): void {
     const text = this.xterm.getSelection();
     if (!text) return;
     void copyText(text);
     // The next Ctrl-C is an interrupt again.
     this.xterm.clearSelection();
-  }
-
-  private fitSoon(): void {
-    this.fitTimer ??= setTimeout(() => {
-      this.fitTimer = undefined;
-      this.fitNow();
-    }, FIT_MS);
-  }
-
-  /** Takes as many whole cells as the pane has room for, and tells the shell. */
-  private fitNow(): void {
-    const proposed = this.fit.proposeDimensions();
-    if (!proposed || !Number.isFinite(proposed.cols) || this.pane.clientHeight === 0) return;
-    const cols = clamp(proposed.cols, COLS);
-    const rows = clamp(proposed.rows, ROWS);
-    if (cols === this.size.cols && rows === this.size.rows && this.xterm.cols === cols && this.xterm.rows === rows) return;
-    this.size = { cols, rows };
-    this.xterm.resize(cols, rows);
-    this.send({ is: "resize", cols, rows });
   }
 }
 
@@ -426,13 +469,4 @@ function contrastOf(style: CSSStyleDeclaration): number {
 /** Text that is ours, not the program's. */
 function aside(text: string): string {
   return `\x1b[0;3;90m${text}\x1b[0m`;
-}
-
-/** What a program prints is not to be trusted: http and https only, and no way back to this page. */
-function openLink(uri: string): void {
-  if (/^https?:\/\//i.test(uri)) window.open(uri, "_blank", "noopener,noreferrer");
-}
-
-function clamp(value: number, { min, max }: { min: number; max: number }): number {
-  return Math.max(min, Math.min(max, value));
 }

@@ -8,6 +8,11 @@ export function cleanPaste(text: string): string {
   return text.replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g, "");
 }
 
+/** How many lines a paste runs in a shell that takes each line's end for an Enter. */
+export function lineCount(text: string): number {
+  return text.trimEnd().split(/\r\n|\r|\n/).length;
+}
+
 /** Names of keys that are longer than a caret and a letter. */
 const KEYS: Record<string, string> = { ESC: "\x1b", ESCAPE: "\x1b", TAB: "\t", ENTER: "\r", SPACE: " " };
 

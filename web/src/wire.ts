@@ -4,9 +4,9 @@
 // bytes. Offsets are 64-bit on the wire and numbers here: a terminal would have to print for a million years
 // at its fastest to pass 2^53. tests/wire/messages.json holds a golden message of each kind for both sides.
 
-export const SUBPROTOCOL = "quayside.1";
+export const SUBPROTOCOL = "quayside.2";
 
-/** The version that an Attach names; the subprotocol has it too. */
+/** The version that an Attach names, which shims of every age read; what was added since is behind a flag. */
 export const WIRE_VERSION = 1;
 
 /** Input that may be sent and not yet acknowledged. */
@@ -22,7 +22,7 @@ export type FromViewer =
   /** Everything before this offset of the output has been drawn. */
   | { is: "ack"; offset: number }
   /** The first frame of a connection. */
-  | { is: "attach"; viewer: Id; have: number; cols: number; rows: number; restart: boolean }
+  | { is: "attach"; viewer: Id; have: number; cols: number; rows: number; restart: boolean; roles: boolean }
   | { is: "ping"; payload: Uint8Array }
   | { is: "run"; id: Id; interrupt: boolean; noNewline: boolean; text: string };
 
@@ -30,14 +30,19 @@ export type ToViewer =
   | { is: "output"; bytes: Uint8Array }
   /**
    * The stream goes on at `offset`; the next `replay` bytes are the past; `lost` bytes before it are gone;
-   * `input` bytes of this viewer have been taken; `ended`: no shell runs.
+   * `input` bytes of this viewer have been taken; `ended`: no shell runs; `screen`: the past comes as a picture,
+   * on an empty terminal.
    */
-  | { is: "attached"; offset: number; replay: number; lost: number; input: number; ended: boolean }
+  | { is: "attached"; offset: number; replay: number; lost: number; input: number; ended: boolean; screen: boolean }
   | { is: "exit"; status: number }
   | { is: "notice"; code: string; text: string }
   | { is: "pong"; payload: Uint8Array }
   | { is: "inputAcked"; number: number }
-  | { is: "runState"; id: Id; state: RunState; code: number };
+  | { is: "runState"; id: Id; state: RunState; code: number }
+  /** Whether this viewer is the one that types, and the size of the screen, which is the writer's. */
+  | { is: "role"; writer: boolean; cols: number; rows: number }
+  /** A piece of a picture of everything before `attached.offset`. */
+  | { is: "screen"; bytes: Uint8Array };
 
 export type RunState = (typeof runStates)[number];
 const runStates = ["queued", "sent", "running", "done", "failed", "refused"] as const;
@@ -54,7 +59,7 @@ export function encode(frame: FromViewer): Uint8Array<ArrayBuffer> {
       return new Writer(2).u64(frame.offset).end();
     case "attach": {
       const fields = new Writer(3).u8(WIRE_VERSION).id(frame.viewer).u64(frame.have).u16(frame.cols).u16(frame.rows);
-      return fields.u8(frame.restart ? 1 : 0).end();
+      return fields.u8((frame.restart ? 1 : 0) | (frame.roles ? 2 : 0)).end();
     }
     case "ping":
       return new Writer(4).bytes(frame.payload).end();
@@ -71,15 +76,11 @@ export function decode(frame: Uint8Array): ToViewer {
   switch (opcode) {
     case 0:
       return { is: "output", bytes: reader.rest() };
-    case 1:
-      return {
-        is: "attached",
-        offset: reader.u64(),
-        replay: reader.u64(),
-        lost: reader.u64(),
-        input: reader.u64(),
-        ended: (reader.u8() & 1) !== 0,
-      };
+    case 1: {
+      const [offset, replay, lost, input] = [reader.u64(), reader.u64(), reader.u64(), reader.u64()];
+      const bits = reader.u8();
+      return { is: "attached", offset, replay, lost, input, ended: (bits & 1) !== 0, screen: (bits & 2) !== 0 };
+    }
     case 2:
       return { is: "exit", status: reader.i32() };
     case 3:
@@ -90,6 +91,10 @@ export function decode(frame: Uint8Array): ToViewer {
       return { is: "inputAcked", number: reader.u64() };
     case 6:
       return { is: "runState", id: reader.id(), state: runState(reader.u8()), code: reader.i32() };
+    case 7:
+      return { is: "role", writer: (reader.u8() & 1) !== 0, cols: reader.u16(), rows: reader.u16() };
+    case 8:
+      return { is: "screen", bytes: reader.rest() };
     default:
       throw new WireError(`unknown opcode ${opcode}`);
   }
@@ -187,6 +192,10 @@ class Reader {
 
   u8(): number {
     return this.view(1).getUint8(0);
+  }
+
+  u16(): number {
+    return this.view(2).getUint16(0, true);
   }
 
   i32(): number {

@@ -7,7 +7,9 @@ import { drawUnderPolicy } from "./csp.js";
 import { byId } from "./dom.js";
 import { improveEdge } from "./edge.js";
 import { Files } from "./file.js";
+import { Find } from "./find.js";
 import { keepFocus } from "./focus.js";
+import { shortcut } from "./keys.js";
 import { Lesson, bootOf } from "./lesson.js";
 import type { News } from "./live.js";
 import { followLook, improveLook } from "./look.js";
@@ -16,16 +18,18 @@ import { Notes } from "./notes.js";
 import { Peek } from "./peek.js";
 import { Phone } from "./phone.js";
 import { Quiz } from "./quiz.js";
+import type { Copied } from "./remote-copy.js";
 import { Retry } from "./retry.js";
 import { Session } from "./session.js";
 import { settings, viewerId } from "./settings.js";
 import { improveShortcuts } from "./shortcuts.js";
 import { improveSheets } from "./sheet.js";
-import { drawStage } from "./stage.js";
+import { drawStage, ringStrip } from "./stage.js";
 import { Store, hasMachine, initial } from "./state.js";
 import { WAITING_MAX } from "./stream.js";
 import { Tabs } from "./tabs.js";
 import { Clock } from "./time.js";
+import { Transcript } from "./transcript.js";
 import { newId } from "./wire.js";
 import { words } from "./words.js";
 
@@ -62,7 +66,11 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
     phone.printed();
     peek.printed();
   },
+  rang: () => ringStrip(),
+  copied: (what) => notes.show("clipboard", { is: what.is === "copied" ? "info" : "warn", ...copiedWords(what), closes: true }),
 });
+const find = new Find(() => tabs.inFront);
+new Transcript(() => tabs.inFront);
 const actions: Actions = new Actions(store, tabs, () => {
   if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
 });
@@ -106,6 +114,7 @@ drawStage(store, notes, {
   retry: () => retry.now(),
 });
 fillMenu();
+listenForShortcuts();
 followLook(() => tabs.redraw());
 improveShortcuts({
   lesson: () => phone.show("lesson"),
@@ -184,6 +193,24 @@ function watchNetwork(): void {
   });
 }
 
+function copiedWords(what: Copied): { title: string; text: string } {
+  const { clipboard } = words;
+  return what.is === "copied" ? clipboard.copied(what.letters) : clipboard[what.is];
+}
+
+/** Keys for what the buttons over the terminals do. */
+function listenForShortcuts(): void {
+  byId("find-open").addEventListener("click", () => find.open());
+  byId("deep").addEventListener("keydown", (event) => {
+    const wanted = shortcut(event, tabs.isSplit);
+    if (!wanted || !tabs.inFront) return;
+    event.preventDefault();
+    if (wanted === "find") find.open();
+    else if (wanted === "other") tabs.focusOther();
+    else tabs.split(wanted === "beside" ? "row" : "column");
+  });
+}
+
 /** What the menu has beside the looks. Without a script nothing of it would work. */
 function fillMenu(): void {
   const menu = byId("menu", HTMLDetailsElement);
@@ -194,6 +221,9 @@ function fillMenu(): void {
   const focus = byId("focus-after-run", HTMLInputElement);
   focus.checked = settings.get("focus-after-run") === "on";
   focus.addEventListener("change", () => settings.set("focus-after-run", focus.checked ? "on" : "off"));
+  const bell = byId("bell-sound", HTMLInputElement);
+  bell.checked = settings.get("bell-sound") === "on";
+  bell.addEventListener("change", () => settings.set("bell-sound", bell.checked ? "on" : "off"));
   const afresh = byId("afresh", HTMLButtonElement);
   store.watch((state) => (afresh.disabled = !hasMachine(state)));
   afresh.addEventListener("click", () => {

@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { delayMs } from "../src/retry.js";
-import { cleanPaste, pressed, withCtrl } from "../src/text.js";
+import { Bell } from "../src/bell.js";
+import { isHardware } from "../src/hardware.js";
+import { COPY_MAX, written } from "../src/remote-copy.js";
+import { isReport } from "../src/answers.js";
+import { cleanPaste, lineCount, pressed, withCtrl } from "../src/text.js";
 
 test("a paste cannot end the shell's bracketed paste", () => {
   assert.equal(cleanPaste("ls \x1b[201~\nrm -rf ~\n"), "ls [201~\nrm -rf ~\n");
@@ -29,8 +33,39 @@ test("a text that names keys presses them, and types what stands between", () =>
   assert.deepEqual(pressed(" "), []);
 });
 
-test("the first try is at once, then from 250 ms half as long again each time, up to 5 s", () => {
-  const waits = [1, 2, 3, 4, 20].map((n) => delayMs(n, () => 0.5));
-  assert.deepEqual(waits, [0, 250, 375, 563, 5000]);
-  for (const random of [0, 0.999]) assert.ok(Math.abs(delayMs(20, () => random) - 5000) <= 500);
+test("the first try is almost at once, then from 250 ms half as long again each time, up to 2 s", () => {
+  const longest = [1, 2, 3, 4, 20].map((n) => delayMs(n, () => 1));
+  assert.deepEqual(longest, [100, 250, 375, 563, 2000]);
+  const shortest = [1, 2, 3, 4, 20].map((n) => delayMs(n, () => 0));
+  assert.deepEqual(shortest, [0, 125, 188, 281, 1000], "half of every wait is chance");
+});
+
+test("the bell counts a few times a second, however often it rings", () => {
+  let now = 0;
+  const bell = new Bell(() => now);
+  let rings = 0;
+  for (; now < 1000; now++) if (bell.rings()) rings++;
+  assert.ok(rings >= 2 && rings <= 4, `${rings} rings in a second`);
+});
+
+test("a program's copy is text of a bearable size, and a query copies nothing", () => {
+  assert.deepEqual(written(`c;${btoa("hello")}`), { text: "hello" });
+  assert.deepEqual(written(`;${Buffer.from("héllo ✓").toString("base64")}`), { text: "héllo ✓" });
+  assert.equal(written(`c;${"A".repeat(COPY_MAX * 2)}`), "tooMuch");
+  for (const none of ["c;?", "c;", "c;!!!", "x;aGk=", "aGk="]) assert.equal(written(none), null, none);
+});
+
+test("a graphics card that is a program is none", () => {
+  const software = ["ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)", "llvmpipe (LLVM 15, 256 bits)", "Microsoft Basic Render Driver", "", null];
+  for (const name of software) assert.equal(isHardware(name), false, String(name));
+  for (const name of ["ANGLE (Intel, Mesa Intel(R) UHD Graphics 620 (KBL GT2), OpenGL 4.6)", "Apple M2"]) assert.equal(isHardware(name), true, name);
+});
+
+test("reports of mouse and focus are told from keys", () => {
+  for (const report of ["\x1b[I", "\x1b[O", "\x1b[<0;3;4M", "\x1b[M !!"]) assert.ok(isReport(report), JSON.stringify(report));
+  for (const key of ["\x1b[A", "\x1bOA", "\x1b", "\x1b[1;2R", "i", "\x1b[Z"]) assert.ok(!isReport(key), JSON.stringify(key));
+});
+
+test("the lines of a paste are what would be run", () => {
+  assert.deepEqual(["ls", "ls\n", "a\nb", "a\r\nb\r\n", "a\rb\rc"].map(lineCount), [1, 1, 2, 2, 3]);
 });

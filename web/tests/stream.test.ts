@@ -15,7 +15,7 @@ function fresh() {
 }
 
 function attached(fields: Partial<Extract<ToViewer, { is: "attached" }>> = {}) {
-  return { is: "attached" as const, offset: 0, replay: 0, lost: 0, input: 0, ended: false, ...fields };
+  return { is: "attached" as const, offset: 0, replay: 0, lost: 0, input: 0, ended: false, screen: false, ...fields };
 }
 
 /** A stream that is attached at 0 with nothing to replay. */
@@ -40,7 +40,7 @@ test("an attach says what the page has", () => {
   const { stream } = live();
   stream.output(new Uint8Array(300));
   stream.closed();
-  assert.deepEqual(sent(stream.opened(SIZE, false)), [{ is: "attach", viewer: VIEWER, have: 300, ...SIZE, restart: false }]);
+  assert.deepEqual(sent(stream.opened(SIZE, false)), [{ is: "attach", viewer: VIEWER, have: 300, ...SIZE, restart: false, roles: true }]);
 });
 
 test("drawn output is acknowledged cumulatively, every 64 KiB", () => {
@@ -77,16 +77,29 @@ test("nothing typed while apart is taken, then or later", () => {
   assert.deepEqual(inputs(stream.attachedAt(attached())), []);
 });
 
-test("what the emulator answers to replayed queries is not sent", () => {
+test("past and present are drawn apart, so that only queries of the present are answered", () => {
   const { stream } = fresh();
   stream.opened(SIZE, false);
   stream.attachedAt(attached({ offset: 100, replay: 50 }));
-  const past = stream.output(new Uint8Array(50));
+  const [past, present, ...more] = stream.output(new Uint8Array(60));
+  assert.deepEqual(more, []);
+  assert.ok(past?.do === "draw" && past.end === 150 && past.bytes.length === 50);
+  assert.ok(present?.do === "draw" && present.end === 160 && present.bytes.length === 10);
   assert.equal(stream.replaying, true);
-  assert.deepEqual(stream.typed(text("\x1b[?1;2c")), []);
-  draw(stream, past);
+  assert.deepEqual(inputs(stream.typed(text("l"))), [[0, "l"]], "the learner may type meanwhile");
+  draw(stream, [past]);
   assert.equal(stream.replaying, false);
-  assert.deepEqual(inputs(stream.typed(text("l"))), [[0, "l"]]);
+});
+
+test("a picture stands for what was missed, and is no part of the stream", () => {
+  const { stream } = live();
+  draw(stream, stream.output(new Uint8Array(300)));
+  const effects = stream.attachedAt(attached({ offset: 5_000_000, lost: 3_000_000, screen: true }));
+  assert.deepEqual(effects, [{ do: "reset" }, { do: "sayLost", bytes: 3_000_000 }]);
+  assert.deepEqual(draw(stream, stream.picture(new Uint8Array(2 * ACK_EVERY))), [], "nothing is acknowledged");
+  assert.equal(stream.replaying, false);
+  const next = stream.output(new Uint8Array(ACK_EVERY));
+  assert.deepEqual(sent(draw(stream, next)), [{ is: "ack", offset: 5_000_000 + ACK_EVERY }]);
 });
 
 test("no more than 256 KiB of input are on their way; the rest follows the acknowledgements", () => {

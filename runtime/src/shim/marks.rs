@@ -15,7 +15,14 @@ pub enum Mark {
     BracketedPaste(bool),
     /// `CSI ? 1049 h` and `l`, and the older 47 and 1047.
     AlternateScreen(bool),
+    /// Another mode of the terminal that a program leaves set: see [`super::modes`].
+    Mode(u16, bool),
+    /// `CSI ! p`, and part of `ESC c`: every mode is as it was at first.
+    Reset,
 }
+
+/// The number that stands for `ESC =` and `ESC >`, as in DECNKM.
+pub const KEYPAD: u16 = 66;
 
 /// Longest sequence that is looked at; ours have at most 16 bytes. Longer ones are passed over.
 const SEQUENCE_MAX: usize = 32;
@@ -40,8 +47,9 @@ enum State {
 }
 
 impl Marks {
-    /// Calls `found` for every mark in `bytes`, which may begin and end anywhere.
-    pub fn scan(&mut self, mut bytes: &[u8], mut found: impl FnMut(Mark)) {
+    /// Calls `found` for every mark in `bytes`, which may begin and end anywhere, with the place behind it.
+    pub fn scan(&mut self, mut bytes: &[u8], mut found: impl FnMut(usize, Mark)) {
+        let length = bytes.len();
         while !bytes.is_empty() {
             if self.state == State::Ground {
                 let Some(at) = memchr::memchr(ESC, bytes) else { return };
@@ -51,74 +59,69 @@ impl Marks {
             }
             let byte = bytes[0];
             bytes = &bytes[1..];
-            if let Some(mark) = self.step(byte) {
-                found(mark);
-            }
+            self.step(byte, &mut |mark| found(length - bytes.len(), mark));
         }
     }
 
-    fn step(&mut self, byte: u8) -> Option<Mark> {
+    fn step(&mut self, byte: u8, found: &mut impl FnMut(Mark)) {
         match (self.state, byte) {
             (State::Escape, b'[') => self.begin(State::Csi),
             (State::Escape, b']') => self.begin(State::Osc),
-            (State::Escape, ESC) => None,
-            (State::Escape, _) => self.end(None),
+            (State::Escape, ESC) => {}
+            (State::Escape, byte) => {
+                self.state = State::Ground;
+                escape_marks(byte).iter().copied().for_each(found);
+            }
             (State::Csi, 0x40..=0x7e) => {
-                let mark = csi_mark(&self.sequence, byte);
-                self.end(mark)
+                self.state = State::Ground;
+                csi_marks(&self.sequence, byte, found);
             }
-            (State::Osc, BEL) => {
-                let mark = osc_mark(&self.sequence);
-                self.end(mark)
+            (State::Osc, BEL) | (State::OscEscape, b'\\') => {
+                self.state = State::Ground;
+                osc_mark(&self.sequence).into_iter().for_each(found);
             }
-            (State::Osc, ESC) => {
-                self.state = State::OscEscape;
-                None
-            }
-            (State::OscEscape, b'\\') => {
-                let mark = osc_mark(&self.sequence);
-                self.end(mark)
-            }
+            (State::Osc, ESC) => self.state = State::OscEscape,
             (State::OscEscape, _) => {
                 // Not a string terminator: an escape sequence cut the string off.
-                self.state = State::Escape;
-                self.sequence.clear();
-                self.step(byte)
+                self.begin(State::Escape);
+                self.step(byte, found);
             }
-            (State::Csi, ESC) => {
-                self.state = State::Escape;
-                None
-            }
-            (_, _) if self.sequence.len() == SEQUENCE_MAX => self.end(None),
-            (_, byte) => {
-                self.sequence.push(byte);
-                None
-            }
+            (State::Csi, ESC) => self.state = State::Escape,
+            (_, _) if self.sequence.len() == SEQUENCE_MAX => self.state = State::Ground,
+            (_, byte) => self.sequence.push(byte),
         }
     }
 
-    fn begin(&mut self, state: State) -> Option<Mark> {
+    fn begin(&mut self, state: State) {
         self.state = state;
         self.sequence.clear();
-        None
-    }
-
-    fn end(&mut self, mark: Option<Mark>) -> Option<Mark> {
-        self.state = State::Ground;
-        mark
     }
 }
 
-fn csi_mark(parameters: &[u8], last: u8) -> Option<Mark> {
-    let on = match last {
-        b'h' => true,
-        b'l' => false,
-        _ => return None,
+fn escape_marks(last: u8) -> &'static [Mark] {
+    match last {
+        b'=' => &[Mark::Mode(KEYPAD, true)],
+        b'>' => &[Mark::Mode(KEYPAD, false)],
+        b'c' => &[Mark::AlternateScreen(false), Mark::Reset],
+        _ => &[],
+    }
+}
+
+fn csi_marks(parameters: &[u8], last: u8, found: &mut impl FnMut(Mark)) {
+    let on = match (parameters, last) {
+        (b"!", b'p') => return found(Mark::Reset),
+        (_, b'h') => true,
+        (_, b'l') => false,
+        _ => return,
     };
-    match parameters.strip_prefix(b"?")? {
-        b"2004" => Some(Mark::BracketedPaste(on)),
-        b"1049" | b"1047" | b"47" => Some(Mark::AlternateScreen(on)),
-        _ => None,
+    let Some(modes) = parameters.strip_prefix(b"?") else { return };
+    for mode in modes.split(|&byte| byte == b';') {
+        match std::str::from_utf8(mode).ok().and_then(|digits| digits.parse().ok()) {
+            Some(2004) => found(Mark::BracketedPaste(on)),
+            Some(1049 | 1047 | 47) => found(Mark::AlternateScreen(on)),
+            Some(mode) => found(Mark::Mode(mode, on)),
+            None => {}
+        }
     }
 }
 
@@ -140,7 +143,7 @@ mod tests {
         let mut marks = Marks::default();
         let mut found = Vec::new();
         for piece in pieces {
-            marks.scan(piece, |mark| found.push(mark));
+            marks.scan(piece, |_, mark| found.push(mark));
         }
         found
     }
@@ -164,6 +167,16 @@ mod tests {
     fn the_string_terminator_ends_a_mark_too() {
         assert_eq!(marks(&[b"\x1b]133;B\x1b\\"]), [Mark::Prompt]);
         assert_eq!(marks(&[b"\x1b]133;B\x1b[?1049h"]), [Mark::AlternateScreen(true)], "a string that was cut off");
+    }
+
+    #[test]
+    fn modes_are_heard_one_by_one_with_the_place_behind_them() {
+        let mut found = Vec::new();
+        Marks::default().scan(b"ab\x1b[?1;1002hc\x1b=\x1b[!p\x1bc", |at, mark| found.push((at, mark)));
+        let keypad = Mark::Mode(KEYPAD, true);
+        let expected = [(12, Mark::Mode(1, true)), (12, Mark::Mode(1002, true)), (15, keypad), (19, Mark::Reset)];
+        assert_eq!(found[..4], expected);
+        assert_eq!(found[4..], [(21, Mark::AlternateScreen(false)), (21, Mark::Reset)]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod wire;
 pub mod protocol;
 mod ring;
 mod marks;
+mod modes;
+mod picture;
 mod typing;
 mod enter;
 mod pty;

@@ -50,15 +50,20 @@ impl Ring {
         [first_part, second_part]
     }
 
-    /// Where a viewer that has nothing starts: behind a line's end where the oldest bytes were
-    /// dropped, so that the screen does not begin in the middle of a sequence.
+    /// Where a viewer that has nothing starts: where the oldest bytes were dropped, behind a line's end or
+    /// before an escape sequence, so that the screen does not begin in the middle of one.
     pub fn clean_start(&self) -> u64 {
         if self.start() == 0 {
             return 0;
         }
         const LOOK: usize = 8 * 1024;
-        let newline = self.bytes.iter().take(LOOK).position(|&byte| byte == b'\n');
-        self.start() + newline.map_or(0, |at| at as u64 + 1)
+        let mut bytes = self.bytes.iter().take(LOOK).enumerate();
+        let clean = bytes.find_map(|(at, &byte)| match byte {
+            b'\n' => Some(at + 1),
+            0x1b => Some(at),
+            _ => None,
+        });
+        self.start() + clean.unwrap_or(0) as u64
     }
 }
 
@@ -98,6 +103,11 @@ mod tests {
         ring.push(&b"0123456789abcde\n".repeat(RING_MAX / 16));
         ring.push(b"more");
         assert_eq!(ring.clean_start(), 16);
+        ring.push(b"\n");
+        ring.push(&b"\x1b[31mred".repeat(RING_MAX / 8));
+        assert_eq!(ring.clean_start(), ring.start(), "a sequence is a good beginning");
+        ring.push(b"more");
+        assert_eq!(ring.clean_start(), ring.start() + 4, "the half of one is not");
     }
 
     proptest! {

@@ -112,6 +112,16 @@ enum Role {
     },
 }
 
+impl Role {
+    /// The view of a viewer that looks.
+    fn view(&self) -> Option<&View> {
+        match self {
+            Self::Viewer { view, .. } => view.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Connection {
     frames: Frames,
@@ -221,7 +231,8 @@ impl Shim {
     fn timeout(&self) -> Option<rustix::time::Timespec> {
         let terminals = self.terminals.values().filter_map(Terminal::deadline);
         let jobs = self.jobs.values().filter_map(Job::deadline);
-        let next = terminals.chain(jobs).chain(self.ending).min()?;
+        let views = self.connections.values().filter_map(|connection| connection.role.view()?.deadline());
+        let next = terminals.chain(jobs).chain(views).chain(self.ending).min()?;
         let wait = next.saturating_duration_since(Instant::now());
         // Rounded up: woken a moment early, the loop would spin until the deadline.
         let wait = wait + Duration::from_millis(1);

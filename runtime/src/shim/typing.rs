@@ -123,6 +123,7 @@ impl Typing {
             Mark::CommandEnd(code) => self.ended = Some(code),
             Mark::BracketedPaste(on) => self.bracketed = on,
             Mark::AlternateScreen(on) => self.alternate = on,
+            Mark::Mode(..) | Mark::Reset => {}
             Mark::Prompt => {
                 let Some(code) = self.ended.take().or((self.shell == Shell::Starting).then_some(0)) else {
                     return effects;

@@ -8,7 +8,8 @@
 
 use std::io::{self, Read, Write};
 
-/// The version of every frame below; the WebSocket's subprotocol names it too (`quayside.1`).
+/// The version that an Attach names. Shims outlive upgrades, so what was added since stands behind a flag
+/// that an old shim passes over; page and web, which do not, agree by the WebSocket's subprotocol.
 pub const WIRE_VERSION: u8 = 1;
 
 /// The longest frame either side sends or accepts: a window of output is several frames.
@@ -35,7 +36,9 @@ pub enum FromViewer {
     /// Everything before this offset of the output has been drawn.
     Ack { offset: u64 },
     /// The first frame of a connection: who looks, and what they already have.
-    Attach { viewer: u128, have: u64, cols: u16, rows: u16, restart: bool },
+    /// `restart`: if the shell has ended, start another. `roles`: this viewer understands
+    /// [`ToViewer::Role`] and [`ToViewer::Screen`].
+    Attach { viewer: u128, have: u64, cols: u16, rows: u16, restart: bool, roles: bool },
     /// Answered with the same bytes.
     Ping { payload: Vec<u8> },
     /// A lesson's command: typed once, however often this frame arrives.
@@ -60,13 +63,15 @@ pub enum ToViewer {
     },
     /// The stream goes on at `offset`. The next `replay` bytes are the past: a terminal must not
     /// answer queries in them. `lost` bytes before `offset` are gone. `input` is how many input
-    /// bytes of this viewer have been taken. `ended`: no shell runs.
+    /// bytes of this viewer have been taken. `ended`: no shell runs. `screen`: the past comes as
+    /// [`ToViewer::Screen`], on an empty terminal.
     Attached {
         offset: u64,
         replay: u64,
         lost: u64,
         input: u64,
         ended: bool,
+        screen: bool,
     },
     /// The shell ended: its exit code, or 128 + the signal's number.
     Exit {
@@ -89,6 +94,18 @@ pub enum ToViewer {
         id: u128,
         state: RunState,
         code: i32,
+    },
+    /// Who types here, and in which size the screen is. Only the *writer*, the viewer that typed last,
+    /// answers a program's queries, sets the size and the pace.
+    Role {
+        writer: bool,
+        cols: u16,
+        rows: u16,
+    },
+    /// A piece of a picture of everything before the last [`ToViewer::Attached`]'s offset: not
+    /// numbered, not acknowledged, without queries.
+    Screen {
+        bytes: Vec<u8>,
     },
 }
 
@@ -181,7 +198,10 @@ impl<'a> Fields<'a> {
 const RUN_INTERRUPT: u8 = 1;
 const RUN_NO_NEWLINE: u8 = 2;
 const ATTACH_RESTART: u8 = 1;
+const ATTACH_ROLES: u8 = 2;
 const ATTACHED_ENDED: u8 = 1;
+const ATTACHED_SCREEN: u8 = 2;
+const ROLE_WRITER: u8 = 1;
 
 impl FromViewer {
     pub fn encode(&self) -> Vec<u8> {
@@ -201,13 +221,13 @@ impl FromViewer {
                 out.push(2);
                 out.extend(offset.to_le_bytes());
             }
-            Self::Attach { viewer, have, cols, rows, restart } => {
+            Self::Attach { viewer, have, cols, rows, restart, roles } => {
                 out.extend([3, WIRE_VERSION]);
                 out.extend(viewer.to_be_bytes());
                 out.extend(have.to_le_bytes());
                 out.extend(cols.to_le_bytes());
                 out.extend(rows.to_le_bytes());
-                out.push(if *restart { ATTACH_RESTART } else { 0 });
+                out.push(flag(*restart, ATTACH_RESTART) | flag(*roles, ATTACH_ROLES));
             }
             Self::Ping { payload } => {
                 out.push(4);
@@ -216,9 +236,7 @@ impl FromViewer {
             Self::Run { id, flags, text } => {
                 out.push(5);
                 out.extend(id.to_be_bytes());
-                let interrupt = if flags.interrupt { RUN_INTERRUPT } else { 0 };
-                let no_newline = if flags.no_newline { RUN_NO_NEWLINE } else { 0 };
-                out.push(interrupt | no_newline);
+                out.push(flag(flags.interrupt, RUN_INTERRUPT) | flag(flags.no_newline, RUN_NO_NEWLINE));
                 out.extend(text.as_bytes());
             }
         }
@@ -236,13 +254,10 @@ impl FromViewer {
                 if version != WIRE_VERSION {
                     return Err(WireError::Version(version));
                 }
-                Self::Attach {
-                    viewer: fields.id()?,
-                    have: fields.u64()?,
-                    cols: fields.u16()?,
-                    rows: fields.u16()?,
-                    restart: fields.u8()? & ATTACH_RESTART != 0,
-                }
+                let (viewer, have) = (fields.id()?, fields.u64()?);
+                let (cols, rows, bits) = (fields.u16()?, fields.u16()?, fields.u8()?);
+                let (restart, roles) = (bits & ATTACH_RESTART != 0, bits & ATTACH_ROLES != 0);
+                Self::Attach { viewer, have, cols, rows, restart, roles }
             }
             4 => Self::Ping { payload: fields.bytes() },
             5 => {
@@ -268,12 +283,12 @@ impl ToViewer {
                 out.push(0);
                 out.extend(bytes);
             }
-            Self::Attached { offset, replay, lost, input, ended } => {
+            Self::Attached { offset, replay, lost, input, ended, screen } => {
                 out.push(1);
                 for number in [offset, replay, lost, input] {
                     out.extend(number.to_le_bytes());
                 }
-                out.push(if *ended { ATTACHED_ENDED } else { 0 });
+                out.push(flag(*ended, ATTACHED_ENDED) | flag(*screen, ATTACHED_SCREEN));
             }
             Self::Exit { status } => {
                 out.push(2);
@@ -297,6 +312,15 @@ impl ToViewer {
                 out.push(*state as u8);
                 out.extend(code.to_le_bytes());
             }
+            Self::Role { writer, cols, rows } => {
+                out.extend([7, flag(*writer, ROLE_WRITER)]);
+                out.extend(cols.to_le_bytes());
+                out.extend(rows.to_le_bytes());
+            }
+            Self::Screen { bytes } => {
+                out.push(8);
+                out.extend(bytes);
+            }
         }
         out
     }
@@ -305,13 +329,12 @@ impl ToViewer {
         let mut fields = Fields::of(frame)?;
         Ok(match fields.opcode {
             0 => Self::Output { bytes: fields.bytes() },
-            1 => Self::Attached {
-                offset: fields.u64()?,
-                replay: fields.u64()?,
-                lost: fields.u64()?,
-                input: fields.u64()?,
-                ended: fields.u8()? & ATTACHED_ENDED != 0,
-            },
+            1 => {
+                let (offset, replay) = (fields.u64()?, fields.u64()?);
+                let (lost, input, bits) = (fields.u64()?, fields.u64()?, fields.u8()?);
+                let (ended, screen) = (bits & ATTACHED_ENDED != 0, bits & ATTACHED_SCREEN != 0);
+                Self::Attached { offset, replay, lost, input, ended, screen }
+            }
             2 => Self::Exit { status: fields.i32()? },
             3 => {
                 #[derive(serde::Deserialize)]
@@ -326,9 +349,15 @@ impl ToViewer {
             4 => Self::Pong { payload: fields.bytes() },
             5 => Self::InputAcked { number: fields.u64()? },
             6 => Self::RunState { id: fields.id()?, state: RunState::from_byte(fields.u8()?)?, code: fields.i32()? },
+            7 => Self::Role { writer: fields.u8()? & ROLE_WRITER != 0, cols: fields.u16()?, rows: fields.u16()? },
+            8 => Self::Screen { bytes: fields.bytes() },
             other => return Err(WireError::Opcode(other)),
         })
     }
+}
+
+fn flag(on: bool, bit: u8) -> u8 {
+    if on { bit } else { 0 }
 }
 
 impl RunState {

@@ -144,7 +144,7 @@ impl Run {
         winch.thread_block()?;
         let resized = SignalFd::with_flags(&winch, SfdFlags::SFD_CLOEXEC)?;
         let (cols, rows) = window_size();
-        viewer.send(&FromViewer::Attach { viewer: 1, have: 0, cols, rows, restart: false })?;
+        viewer.send(&FromViewer::Attach { viewer: 1, have: 0, cols, rows, restart: false, roles: false })?;
         let code = relay(&mut viewer, &resized);
         drop(raw);
         code

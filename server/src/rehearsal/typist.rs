@@ -161,7 +161,8 @@ impl Desk {
     async fn open(sandbox: &Sandbox, number: u16) -> Result<Self, ShimError> {
         let mut link = sandbox.terminal(number, None).await?;
         let (cols, rows) = SIZE;
-        let attach = FromViewer::Attach { viewer: Uuid::new_v4().as_u128(), have: 0, cols, rows, restart: false };
+        let attach =
+            FromViewer::Attach { viewer: Uuid::new_v4().as_u128(), have: 0, cols, rows, restart: false, roles: false };
         link.writer.write(&attach.encode()[..]).await?;
         let writer = Arc::new(Mutex::new(link.writer));
         let (seen, screen) = watch::channel(Screen::default());

@@ -176,6 +176,7 @@ pub async fn type_into(sandbox: &Sandbox, once: Once, typed: Typed) -> Result<()
         cols: 0,
         rows: 0,
         restart: false,
+        roles: false,
     };
     link.writer.write(&attach.encode()[..]).await?;
     link.writer.write(&FromViewer::Run { id: run, flags: RunFlags::default(), text }.encode()[..]).await?;

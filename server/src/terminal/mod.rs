@@ -29,8 +29,10 @@ use crate::metrics::Tally;
 use crate::sandbox::{FrameReader, FrameWriter, TerminalLink};
 use crate::stop::Stopping;
 
-/// The name of the protocol in the WebSocket's handshake; its version is the wire's.
-pub const SUBPROTOCOL: &str = "quayside.1";
+/// The name of the protocol in the WebSocket's handshake, and what is common to the names of all its versions.
+/// 2: roles and pictures.
+pub const SUBPROTOCOL: &str = "quayside.2";
+const SUBPROTOCOL_FAMILY: &str = "quayside.";
 
 /// The longest message from a page: a frame and the few bytes before its payload.
 const MESSAGE_MAX: usize = FRAME_MAX + 64;
@@ -80,23 +82,49 @@ impl Goodbye {
         Self::new(1011, reason)
     }
 
+    /// The page is of another version than this service: it must be loaded again.
+    pub fn reload() -> Self {
+        Self::new(4426, "this page is of another version; reload it")
+    }
+
     fn malformed(error: &WireError) -> Self {
         match error {
-            WireError::Version(_) => Self::new(4426, error.to_string()),
+            WireError::Version(_) => Self::reload(),
             error => Self::new(1007, error.to_string()),
         }
     }
 }
 
-/// The limits of every WebSocket here, and our subprotocol.
-pub fn limited(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .protocols([SUBPROTOCOL])
-        .read_buffer_size(READ_BUFFER)
-        // Every frame is written at once: a keystroke's echo should not wait for company.
-        .write_buffer_size(0)
-        .max_message_size(MESSAGE_MAX)
-        .max_frame_size(MESSAGE_MAX)
+/// What a page asks to speak.
+pub enum Spoken {
+    /// What we speak.
+    Ours(WebSocketUpgrade),
+    /// Another version of it: a page from before an upgrade. Only a connection can tell it to reload, as a
+    /// browser's script does not see why a handshake failed.
+    Another(WebSocketUpgrade),
+    Nothing,
+}
+
+/// The limits of every WebSocket here, and the version that it speaks.
+pub fn spoken(upgrade: WebSocketUpgrade) -> Spoken {
+    let asked: Vec<String> =
+        upgrade.requested_protocols().filter_map(|it| Some(it.to_str().ok()?.to_owned())).collect();
+    let limited = |upgrade: WebSocketUpgrade, protocol: String| {
+        upgrade
+            .protocols([protocol])
+            .read_buffer_size(READ_BUFFER)
+            // Every frame is written at once: a keystroke's echo should not wait for company.
+            .write_buffer_size(0)
+            .max_message_size(MESSAGE_MAX)
+            .max_frame_size(MESSAGE_MAX)
+    };
+    if asked.iter().any(|it| it == SUBPROTOCOL) {
+        return Spoken::Ours(limited(upgrade, SUBPROTOCOL.into()));
+    }
+    match asked.into_iter().find(|it| it.starts_with(SUBPROTOCOL_FAMILY)) {
+        Some(other) => Spoken::Another(limited(upgrade, other)),
+        None => Spoken::Nothing,
+    }
 }
 
 /// Relays until one side ends, the process stops, or somebody breaks the rules.

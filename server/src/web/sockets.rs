@@ -18,7 +18,7 @@ use super::visit::Visit;
 use crate::sandbox::ShimError;
 use crate::session::{Found, Handle};
 use crate::store::UnixMs;
-use crate::terminal::{self, Goodbye, SUBPROTOCOL};
+use crate::terminal::{self, Goodbye, SUBPROTOCOL, Spoken};
 
 /// How long a terminal's connection waits for a machine that is being started; then the page asks again.
 const MACHINE_PATIENCE: Duration = Duration::from_secs(8);
@@ -41,7 +41,10 @@ pub async fn terminal(
     if !(1..=TERMINALS_MAX).contains(&number) {
         return Err(WebError::not_found());
     }
-    let upgrade = versioned(upgrade)?;
+    let upgrade = match versioned(upgrade)? {
+        Ok(upgrade) => upgrade,
+        Err(reload) => return Ok(reload),
+    };
     let token = app.socket_token();
     let mut stopping = app.stopping();
     let metrics = app.metrics().clone();
@@ -103,7 +106,10 @@ pub async fn live(
 ) -> Result<Response, WebError> {
     let (found, device) = app.session_by(&visit, &headers, &id).await?;
     let taken_off = app.taken_off(device);
-    let upgrade = versioned(upgrade)?;
+    let upgrade = match versioned(upgrade)? {
+        Ok(upgrade) => upgrade,
+        Err(reload) => return Ok(reload),
+    };
     let token = app.socket_token();
     let span = tracing::error_span!("live", session = id);
     Ok(upgrade.on_upgrade(move |socket| {
@@ -129,13 +135,16 @@ pub async fn live(
     }))
 }
 
-fn versioned(upgrade: WebSocketUpgrade) -> Result<WebSocketUpgrade, WebError> {
-    let speaks = upgrade.requested_protocols().any(|name| name == SUBPROTOCOL);
-    if !speaks {
-        let message = format!("This page speaks another version than the service ({SUBPROTOCOL}). Reload it.");
-        return Err(WebError::new(StatusCode::BAD_REQUEST, "version", "Reload the page", message));
+/// The upgrade of a page that speaks as we do; or the answer to an older page, a connection that says so.
+fn versioned(upgrade: WebSocketUpgrade) -> Result<Result<WebSocketUpgrade, Response>, WebError> {
+    match terminal::spoken(upgrade) {
+        Spoken::Ours(upgrade) => Ok(Ok(upgrade)),
+        Spoken::Another(upgrade) => Ok(Err(upgrade.on_upgrade(|socket| terminal::refuse(socket, Goodbye::reload())))),
+        Spoken::Nothing => {
+            let message = format!("This page speaks another version than the service ({SUBPROTOCOL}). Reload it.");
+            Err(WebError::new(StatusCode::BAD_REQUEST, "version", "Reload the page", message))
+        }
     }
-    Ok(terminal::limited(upgrade))
 }
 
 /// The page is gone.

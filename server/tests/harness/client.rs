@@ -119,7 +119,7 @@ impl Client {
 
     pub async fn websocket(&self, path: &str) -> Result<Socket, tungstenite::Error> {
         let origin = self.origin();
-        self.websocket_with(path, &[("origin", &origin), ("sec-websocket-protocol", "quayside.1")]).await
+        self.websocket_with(path, &[("origin", &origin), ("sec-websocket-protocol", "quayside.2")]).await
     }
 
     pub async fn websocket_with(
@@ -142,7 +142,7 @@ impl Client {
     pub async fn terminal(&self, session: &str, number: u16, viewer: u128, have: u64) -> Socket {
         let path = format!("/api/sessions/{session}/terminals/{number}");
         let mut socket = self.websocket(&path).await.expect("a WebSocket");
-        socket.frame(&FromViewer::Attach { viewer, have, cols: 80, rows: 24, restart: false }).await;
+        socket.frame(&FromViewer::Attach { viewer, have, cols: 80, rows: 24, restart: false, roles: false }).await;
         match socket.next().await {
             Some(ToViewer::Attached { offset, input, .. }) => {
                 socket.offset = offset;

@@ -166,7 +166,8 @@ fn terminal(mut connection: UnixStream, inner: &Arc<Inner>, number: u16, command
     let taken = *pty.keys.lock().expect("not poisoned").taken.entry(viewer).or_default();
     let past = pty.screen.lock().expect("not poisoned").bytes.len() as u64;
     let offset = have.min(past);
-    let attached = ToViewer::Attached { offset, replay: past - offset, lost: 0, input: taken, ended: false };
+    let attached =
+        ToViewer::Attached { offset, replay: past - offset, lost: 0, input: taken, ended: false, screen: false };
     // Without a size a viewer only types.
     if cols > 0 {
         send(&out, &attached);

@@ -7,7 +7,7 @@ import { until } from "./until.mjs";
 /** After so many drawn bytes a page acknowledges. */
 const ACK_EVERY = 64 * 1024;
 
-export const SUBPROTOCOL = "quayside.1";
+export const SUBPROTOCOL = "quayside.2";
 
 export function attachFrame(viewer = randomBytes(16), { have = 0n, cols = 120, rows = 40, restart = 0, version = 1 } = {}) {
   const frame = Buffer.alloc(31);

@@ -87,7 +87,7 @@ test("broken, foreign and oversized frames end their own connection, and nothing
   // Not even WebSocket: bytes without a mask, in the middle of nothing.
   await new Promise((resolve) => {
     const raw = connect(service.port, service.host, () => {
-      raw.write(`GET /${path} HTTP/1.1\r\nHost: ${service.host}:${service.port}\r\nOrigin: ${service.url}\r\nCookie: ${cookie}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: quayside.1\r\n\r\n`);
+      raw.write(`GET /${path} HTTP/1.1\r\nHost: ${service.host}:${service.port}\r\nOrigin: ${service.url}\r\nCookie: ${cookie}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: quayside.2\r\n\r\n`);
       setTimeout(() => raw.write(Buffer.alloc(1024, 0xff)), 200);
     });
     raw.on("data", () => {});

@@ -115,8 +115,8 @@ impl Shim {
                     Ok(pty) => {
                         terminal.shell = Shell::Running { pid, pty };
                         let (cols, rows) = terminal.size();
-                        terminal.resize(cols.saturating_add(1), rows);
-                        terminal.resize(cols, rows);
+                        terminal.resize((cols.saturating_add(1), rows));
+                        terminal.resize((cols, rows));
                     }
                     Err(error) => self.failed(whom, "use its terminal", &error.to_string()),
                 }

@@ -75,7 +75,9 @@ impl Shim {
                 let watched = self.connections.values().any(
                     |other| matches!(&other.role, Role::Viewer { terminal: of, view: Some(_), .. } if *of == terminal),
                 );
-                if !watched && let Some(terminal) = self.terminals.get_mut(&terminal) {
+                if watched {
+                    self.settle(terminal);
+                } else if let Some(terminal) = self.terminals.get_mut(&terminal) {
                     terminal.unwatched(Instant::now());
                 }
             }
@@ -185,9 +187,9 @@ impl Shim {
         let Role::Viewer { terminal: number, viewer, view } = &mut connection.role else { return Ok(()) };
         let number = *number;
         match frame {
-            FromViewer::Attach { viewer: name, have, cols, rows, restart } => {
+            FromViewer::Attach { viewer: name, have, cols, rows, restart, roles } => {
                 *viewer = name;
-                self.attach(id, number, name, have, (cols, rows), restart)
+                self.attach(id, number, Looker { name, have, size: (cols, rows), restart, roles })
             }
             FromViewer::Ack { offset } => {
                 if let (Some(terminal), Some(view)) = (self.terminals.get_mut(&number), view.as_mut()) {
@@ -199,8 +201,9 @@ impl Shim {
                 connection.frames.send(&ToViewer::Pong { payload }.encode()).map_err(|error| error.to_string())
             }
             FromViewer::Resize { cols, rows } => {
-                if let Some(terminal) = self.terminals.get_mut(&number) {
-                    terminal.resize(cols, rows);
+                if let Some(view) = view {
+                    view.size = (cols, rows);
+                    self.settle(number);
                 }
                 Ok(())
             }
@@ -214,47 +217,63 @@ impl Shim {
                 }
                 self.tell(number, news);
                 self.write_input(number);
+                self.settle_typed(number, viewer);
                 Ok(())
             }
             FromViewer::Run { id: run, flags, text } => {
+                let viewer = *viewer;
                 let Some(terminal) = self.terminals.get_mut(&number) else { return Err("attach first".into()) };
-                let news = terminal.run(run, flags, text, now);
+                let news = terminal.run(viewer, run, flags, text, now);
                 self.tell(number, news);
                 self.write_input(number);
+                self.settle_typed(number, viewer);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn attach(
-        &mut self,
-        id: u32,
-        number: u16,
-        viewer: u128,
-        have: u64,
-        size: (u16, u16),
-        restart: bool,
-    ) -> Result<(), String> {
+    /// A viewer has typed. The keys of who typed before as well change nothing.
+    fn settle_typed(&mut self, number: u16, viewer: u128) {
+        if self.terminals.get(&number).is_some_and(|terminal| !terminal.is_writer(viewer)) {
+            self.settle(number);
+        }
+    }
+
+    fn attach(&mut self, id: u32, number: u16, looker: Looker) -> Result<(), String> {
+        let Looker { name, have, size, restart, roles } = looker;
         let only_types = size == (0, 0);
         let fresh = !self.terminals.contains_key(&number);
         let terminal = self.terminals.entry(number).or_insert_with(|| Terminal::new(Instant::now()));
-        if !only_types {
-            terminal.resize(size.0, size.1);
+        if !only_types && !terminal.has_writer() {
+            terminal.resize(size);
         }
         if fresh || (restart && matches!(terminal.shell, Shell::Ended { .. })) {
             self.start_shell(number);
         }
-        let Some(terminal) = self.terminals.get_mut(&number) else { return Ok(()) };
-        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
-        let Role::Viewer { view, .. } = &mut connection.role else { return Ok(()) };
         if only_types {
             return Ok(());
         }
-        let (new_view, frames) = terminal.attach(viewer, have);
-        *view = Some(new_view);
-        for frame in frames {
+        let Some(terminal) = self.terminals.get_mut(&number) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let Role::Viewer { view, .. } = &mut connection.role else { return Ok(()) };
+        *view = Some(terminal.view(name, size, roles));
+        // The size first: a picture is drawn in it.
+        self.settle(number);
+        let Some(terminal) = self.terminals.get_mut(&number) else { return Ok(()) };
+        let Some(connection) = self.connections.get_mut(&id) else { return Ok(()) };
+        let Role::Viewer { view: Some(view), .. } = &mut connection.role else { return Ok(()) };
+        for frame in terminal.attach(view, have, Instant::now()) {
             connection.frames.send(&frame.encode()).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
+}
+
+/// Who attaches, and to what they come back.
+struct Looker {
+    name: u128,
+    have: u64,
+    size: (u16, u16),
+    restart: bool,
+    roles: bool,
 }

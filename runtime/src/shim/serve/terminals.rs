@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use rustix::event::epoll;
 
-use super::{For, Role, Shim};
+use super::{Connection, For, Role, Shim};
 use crate::shim::enter::{Program, Stdio};
 use crate::shim::protocol::Group;
 use crate::shim::terminal::{News, Shell, Terminal};
+use crate::shim::wire::ToViewer;
 
 impl Shim {
     pub(super) fn start_shell(&mut self, number: u16) {
@@ -108,12 +109,35 @@ impl Shim {
         gone.into_iter().for_each(|id| self.close(id));
     }
 
+    /// After somebody came, went, typed or has another size: who the writer is, and who must be told.
+    pub(super) fn settle(&mut self, number: u16) {
+        let Some(terminal) = self.terminals.get_mut(&number) else { return };
+        let looks =
+            |connection: &Connection| matches!(connection.role, Role::Viewer { terminal, .. } if terminal == number);
+        terminal.elect(self.connections.values().filter(|it| looks(it)).filter_map(|it| it.role.view()));
+        let mut gone = Vec::new();
+        for (&id, connection) in &mut self.connections {
+            let Role::Viewer { terminal: of, view: Some(view), .. } = &mut connection.role else { continue };
+            let role = (terminal.is_writer(view.viewer), terminal.size());
+            if *of != number || !view.roles || view.told == Some(role) {
+                continue;
+            }
+            view.told = Some(role);
+            let (writer, (cols, rows)) = role;
+            if connection.frames.send(&ToViewer::Role { writer, cols, rows }.encode()).is_err() {
+                gone.push(id);
+            }
+        }
+        gone.into_iter().for_each(|id| self.close(id));
+    }
+
     pub(super) fn feed_viewers(&mut self) {
+        let now = Instant::now();
         let mut gone = Vec::new();
         for (&id, connection) in &mut self.connections {
             if let Role::Viewer { terminal, view: Some(view), .. } = &mut connection.role
                 && let Some(terminal) = self.terminals.get(terminal)
-                && terminal.feed(view, &mut connection.frames).is_err()
+                && terminal.feed(view, &mut connection.frames, now).is_err()
             {
                 gone.push(id);
             }
