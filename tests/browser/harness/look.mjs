@@ -31,6 +31,17 @@ export function rectangles(page, selectors) {
   })), selectors);
 }
 
+/** Every line and column of the terminals that can be seen lies within its pane, padding aside. */
+export function terminalsFit(page) {
+  return page.evaluate(() => [...document.querySelectorAll(".pane:not([data-looking])")].filter((pane) => getComputedStyle(pane).visibility === "visible").every((pane) => {
+    const screen = pane.querySelector(".xterm-screen")?.getBoundingClientRect();
+    if (!screen) return true;
+    const { paddingBottom } = getComputedStyle(pane);
+    const { right, bottom } = pane.getBoundingClientRect();
+    return screen.right <= right + 0.5 && screen.bottom <= bottom - Number.parseFloat(paddingBottom) + 0.5;
+  }));
+}
+
 /** What is wider than the window, or sticks out of a bar. */
 export function overflow(page) {
   return page.evaluate(() => {
