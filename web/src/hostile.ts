@@ -101,7 +101,7 @@ export class Guard {
     for (let at = from; at < to; ) {
       const byte = bytes[at]!;
       const length = byte < FIRST_MARK ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-      if (length > 1 && MARK.test(UTF8.decode(bytes.subarray(at, at + length)))) {
+      if (length > 1 && isMark(bytes, at, length)) {
         this.marks++;
         if (this.marks > MARKS_MAX) out.leaveOut(at, at + length);
       } else if (byte < 0x80 || byte >= 0xc0) {
@@ -231,7 +231,12 @@ class Pieces {
   }
 }
 
-const UTF8 = new TextDecoder();
+/** Whether the code point of so many bytes is a mark, or a sign without a width; one that is cut off is neither. */
+function isMark(bytes: Uint8Array, at: number, length: number): boolean {
+  let code = bytes[at]! & (0x7f >> length);
+  for (let n = 1; n < length; n++) code = (code << 6) | ((bytes[at + n] ?? 0) & 0x3f);
+  return at + length <= bytes.length && code <= 0x10ffff && MARK.test(String.fromCodePoint(code));
+}
 
 function hasMarks(bytes: Uint8Array): boolean {
   for (const byte of bytes) if (byte >= FIRST_MARK) return true;
