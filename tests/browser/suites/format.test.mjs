@@ -132,8 +132,8 @@ test("a Katacoda scenario greets, opens its terminals, hides its intro, and show
   };
   await open("plan.txt");
   assert.match(await sheet.innerText(), /\/opt\/app\/plan\.txt[\s\S]*14 bytes[\s\S]*plan A\nplan B/);
-  assert.equal(await sheet.locator(".sheet__line").last().getAttribute("data-n"), "2");
-  assert.equal(await visitor.page.evaluate(() => { const lines = document.querySelector(".sheet__lines"); getSelection().selectAllChildren(lines); return String(getSelection()).trimEnd(); }), "plan A\nplan B", "what is selected is the file's text");
+  assert.equal(await sheet.locator(".paper__line").last().getAttribute("data-n"), "2");
+  assert.equal(await visitor.page.evaluate(() => { const lines = document.querySelector(".paper__lines"); getSelection().selectAllChildren(lines); return String(getSelection()).trimEnd(); }), "plan A\nplan B", "what is selected is the file's text");
   await visitor.shot("file-sheet");
   await visitor.page.keyboard.press("Escape");
   assert.equal(await sheet.isVisible(), false);
