@@ -42,7 +42,7 @@ impl<'a> Page<'a> {
         let place = self.place_of_directive(block.directive_line);
         match self.decide(directive, &text, place) {
             Decided::Do(verb) => match self.number(verb, &text) {
-                Some(number) => markup::block(number, verb, &code),
+                Some(number) => markup::block(number, verb, &text, &code),
                 None => plain(&block.language),
             },
             Decided::Open => match self.open(&text) {
@@ -198,7 +198,7 @@ impl<'a> Page<'a> {
     fn copyable(&mut self, text: &str) -> String {
         let code = markup::escape(text);
         match self.number(ActionVerb::Copy, text) {
-            Some(number) => markup::block(number, ActionVerb::Copy, &code),
+            Some(number) => markup::block(number, ActionVerb::Copy, text, &code),
             None => markup::plain_block("", &code),
         }
     }
