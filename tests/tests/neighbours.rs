@@ -10,7 +10,12 @@
 //! than the kernel's tick. A machine that is busy with something else in just the loaded phases can break that:
 //! a measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
 //! What a neighbour really takes, it takes in each. Where the processors are busy with something else in the
-//! idle phases already ([`BUSY`]), keys tell nothing of neighbours: that is printed, and not judged.
+//! idle phases already ([`BUSY`]), keys that take too long tell nothing of neighbours: when no try could be judged,
+//! the test says `skipped`, and so does the last line of `make test`.
+//!
+//! **One exception.** The kernel makes and unmakes network namespaces one after another for the whole machine, and
+//! its own threads do it, in nobody's group: a flood of them is felt by all, to a bound of its own
+//! ([`NETWORK_TAIL_MAX`]).
 //!
 //! **What else holds**, in each loaded phase: a check runs in the afflicted sandbox, a script and a new terminal
 //! in the other. And at the end: web, keeper and the other's shim have not grown, and nothing is left.
@@ -44,10 +49,13 @@ const BUSY: f64 = 0.75;
 /// The kernel's tick, at its slowest usual rate of 250 Hz: a process that does not go first at once may wait
 /// for the next.
 const TICK: Duration = Duration::from_millis(4);
-/// In the middle a key waits for no more than one of them.
-const MEDIAN_FLOOR: Duration = TICK;
-/// At worst it waits for one at each of its five stations: web, shim, bash, shim, web.
-const TAIL_FLOOR: Duration = TICK.saturating_mul(5);
+/// In the middle a key waits for no tick: who has slept goes first. What is left are its switches between five
+/// processes, at their slowest.
+const MEDIAN_FLOOR: Duration = Duration::from_millis(1);
+/// At worst it waits for one at each of three processes: web, shim and bash.
+const TAIL_FLOOR: Duration = TICK.saturating_mul(3);
+/// An answer within it feels like the key's own.
+const NETWORK_TAIL_MAX: Duration = Duration::from_millis(100);
 /// A terminal's scrollback, a few viewers' queues, and what an allocator keeps of them.
 const GROWN_MAX_KIB: u64 = 12 * 1024;
 
@@ -134,7 +142,8 @@ impl Street {
         for number in 1..=TRIES {
             let (idle, loaded, busy) = self.measure(&pest);
             let (median, tail) = ((idle.at(0.5), loaded.at(0.5)), (idle.at(0.99), loaded.at(0.99)));
-            let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= 2 * tail.0.max(TAIL_FLOOR);
+            let tail_max = pest.tail_max.unwrap_or_default().max(2 * tail.0.max(TAIL_FLOOR));
+            let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= tail_max;
             let verdict = match (holds, busy > BUSY) {
                 (true, _) => "",
                 (false, true) => ": not judged, as the machine is busy with something else",
@@ -156,8 +165,11 @@ impl Street {
                 break;
             }
         }
-        let held = judged.is_empty() || judged.contains(&true);
-        assert!(held, "keys beside {} take too long; see above", pest.name);
+        if judged.is_empty() {
+            needs::say_skipped(&format!("keys beside {}: the machine is busy with something else", pest.name));
+        } else {
+            assert!(judged.contains(&true), "keys beside {} take too long; see above", pest.name);
+        }
         let after = self.memory_kib();
         for (part @ (name, _), before) in &before {
             // A keeper's worker has its keeper's name, and may be gone.
@@ -205,6 +217,8 @@ impl House {
 struct Pest {
     name: &'static str,
     kind: Kind,
+    /// Where twice the idle figure is not what is promised.
+    tail_max: Option<Duration>,
 }
 
 enum Kind {
@@ -228,7 +242,8 @@ impl Pest {
             "watched" | "unwatched" => Kind::Flood { watched: name == "watched" },
             _ => Kind::Program(Exec { args, timeout_ms, ..script("") }),
         };
-        Self { name, kind }
+        let tail_max = (name == "net").then_some(NETWORK_TAIL_MAX);
+        Self { name, kind, tail_max }
     }
 
     /// Until it is in full swing.

@@ -48,7 +48,7 @@ export function overflow(page) {
     const found = [];
     const name = (element) => `${element.localName}${element.id ? `#${element.id}` : ""}.${element.className}`;
     if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
-    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .act, .menu__list, .switch, .toc a")) {
+    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .wait, .find, .act, .menu__list, .switch, .toc a")) {
       if (!bar.checkVisibility({ visibilityProperty: true })) continue;
       const { left, right } = bar.getBoundingClientRect();
       for (const child of bar.children) {

@@ -22,7 +22,7 @@ export const BINARY = process.env.QUAYSIDE_BIN ?? newest(["release", "debug"].fl
 /** How long the first image of an empty data directory may take, and the learner's, which is unpacked from packages. */
 const READY_MS = 30_000;
 const IMAGE_MS = 180_000;
-/** What is still there so long after a stop is left behind. */
+/** How long what is left may take to go by itself. */
 const GONE_MS = 10_000;
 
 function newest(paths) {
@@ -30,6 +30,11 @@ function newest(paths) {
   if (there.length === 0) throw new Error(`no binary; build one with 'cargo build', or name it by QUAYSIDE_BIN (looked for ${paths.join(", ")})`);
   const time = (path) => Number(execFileSync("stat", ["-c", "%Y", path]));
   return there.sort((a, b) => time(b) - time(a))[0];
+}
+
+/** Takes a folder over. The service writes no file of an image again, so links do; another file system has copies. */
+function take(from, to) {
+  if (spawnSync("cp", ["-al", from, to]).status !== 0) execFileSync("cp", ["-a", from, to]);
 }
 
 export class Service {
@@ -49,10 +54,7 @@ export class Service {
     this.log = join(this.data, "service.log");
     if (images && !data) {
       mkdirSync(join(this.data, "images"));
-      execFileSync("cp", ["-a", join(images, "images", "images"), join(this.data, "images")]);
-      // Nobody writes into a layer: links are as good as copies of twenty thousand files, where there can be links.
-      const copy = (how) => spawnSync("cp", [how, join(images, "images", "layers"), join(this.data, "images")]).status === 0;
-      if (!copy("-al") && !copy("-a")) throw new Error(`cannot copy the layers of ${images} to ${this.data}`);
+      for (const part of ["images", "layers"]) take(join(images, "images", part), join(this.data, "images"));
     }
   }
 
@@ -107,7 +109,7 @@ export class Service {
     const stopped = this.quayside("stop");
     await this.ended;
     if (stopped.status !== 0) return [`stop: ${stopped.stderr}`];
-    // The kernel gives a disk's loop device back a moment after its last user has ended.
+    // The kernel gives a loop device back a moment after the last who had its disk mounted.
     await until(() => this.census().length === 0, "nothing is left", GONE_MS).catch(() => {});
     return this.census();
   }

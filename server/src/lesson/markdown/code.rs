@@ -65,7 +65,11 @@ impl<'a> Page<'a> {
         let code = markup::escape(&text);
         let explicit = directive.is_some();
         let decided = match &directive {
-            Some(directive) => self.decide(directive, &text, self.place_at(range.end)),
+            Some(directive) => {
+                let is_known = !matches!(directive, Directive::Unknown { .. });
+                let place = if is_known { (0, 0) } else { self.place_at(range.end) };
+                self.decide(directive, &text, place)
+            }
             None => Decided::Nothing,
         };
         let unknown = matches!(directive, None | Some(Directive::Unknown { .. }));
