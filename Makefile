@@ -20,8 +20,15 @@ serve: tools packages web
 	@echo "== serving; Ctrl-C ends it"
 	$(SUDO) $(RELEASE) serve $(SERVE_FLAGS)
 
-test: tools packages test-packages web format lint unit lessons second-kernel browser
-	@echo "== every test has passed"
+test: all-to-test tools packages test-packages web format lint unit lessons second-kernel browser
+	@if [ -s $(NOT_TESTED) ]; then echo "== every test that ran has passed; not tested:"; sort -u $(NOT_TESTED); \
+	else echo "== every test has passed"; fi
+
+# A line for each thing that could not be tested here; tests add theirs.
+NOT_TESTED := $(CURDIR)/target/not-tested
+.PHONY: all-to-test
+all-to-test:
+	@rm -f $(NOT_TESTED)
 
 bench: tools packages web
 	cargo build --release --locked -p quayside -p quayside-tests --bins
@@ -86,7 +93,7 @@ second-kernel: web lessons
 	    cargo test --locked --workspace $(GUEST_TESTS) -- --test-threads=1; \
 	  $(SUDO) env SECOND_KERNEL_SEED=$(CURDIR)/target/test-data $(GUEST) \
 	    $(CURDIR)/$(DEBUG) lesson test --strict --type --data /vm lessons;; \
-	77) echo "== not tested: the runtime on a second kernel";; \
+	77) echo "== not tested: the runtime on a second kernel"; echo "the runtime on a second kernel" >>$(NOT_TESTED);; \
 	*) exit 1;; \
 	esac
 

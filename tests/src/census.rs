@@ -22,12 +22,29 @@ pub fn assert_nothing_left(data: &Path, ids: &[String]) {
 
 /// One line for each thing that is left.
 pub fn count(data: &Path, ids: &[String]) -> Vec<String> {
-    let data = fs::canonicalize(data).expect("a machine's data directory is there while it is");
+    let data = canonical(data);
+    let mut left = things(&data, ids);
+    left.extend(loop_devices(&data));
+    left.extend(processes(&data, |_| false));
+    left
+}
+
+/// The same while the service runs: its own processes `parts` and the disks that it keeps ready are no sandbox's.
+pub fn count_beside(data: &Path, ids: &[String], parts: &[u32]) -> Vec<String> {
+    let data = canonical(data);
+    let mut left = things(&data, ids);
+    left.extend(processes(&data, |pid| parts.contains(&pid)));
+    left
+}
+
+fn canonical(data: &Path) -> PathBuf {
+    fs::canonicalize(data).expect("a machine's data directory is there while it is")
+}
+
+fn things(data: &Path, ids: &[String]) -> Vec<String> {
     let mut left = Vec::new();
     left.extend(entries(&data.join("sandboxes")).into_iter().map(|path| format!("record {}", path.display())));
     left.extend(entries(&data.join("run/shims")).into_iter().map(|path| format!("socket {}", path.display())));
-    left.extend(loop_devices(&data));
-    left.extend(processes(&data));
     left.extend(cgroups(ids));
     left
 }
@@ -47,10 +64,11 @@ fn loop_devices(data: &Path) -> Vec<String> {
 
 /// Whoever has a mount or an open file of the data directory. A learner's process has the disk
 /// mounted, a shim holds its lease; our own mounts are seen here too.
-fn processes(data: &Path) -> Vec<String> {
-    let numbers = entries(Path::new("/proc"))
-        .into_iter()
-        .filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit)));
+fn processes(data: &Path, is_known: impl Fn(u32) -> bool) -> Vec<String> {
+    let numbers = entries(Path::new("/proc")).into_iter().filter(|path| {
+        let pid = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        pid.is_some_and(|pid| !is_known(pid))
+    });
     let holders = numbers.filter_map(|process| {
         let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
         let open = || entries(&process.join("fd")).into_iter().filter_map(|fd| fs::read_link(fd).ok());

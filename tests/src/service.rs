@@ -11,6 +11,9 @@ use anyhow::{Context, ensure};
 /// Long enough to fetch the learners' image over a slow line.
 const READY: Duration = Duration::from_secs(600);
 
+/// Several times what an idle session takes, and a tenth of what one is counted with as a rule.
+const SESSION_MEMORY: &str = "32MiB";
+
 pub struct Service {
     binary: PathBuf,
     data: PathBuf,
@@ -23,8 +26,9 @@ pub struct Service {
 
 impl Service {
     /// With the learners' image.
+    /// Each session is counted with [`SESSION_MEMORY`], so that hundreds of idle ones find room on a small machine.
     pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
-        let mut service = Self::spawn(binary, data, &[])?;
+        let mut service = Self::spawn(binary, data, &["--sessions-memory-per-session", SESSION_MEMORY])?;
         let begin = Instant::now();
         while !service.image_ready()? {
             ensure!(begin.elapsed() < READY, "the learners' image does not become ready");
@@ -83,6 +87,11 @@ impl Service {
         let output = Command::new(&self.binary).args(["image", "ls", "--data"]).arg(&self.data).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(text.lines().any(|line| line.starts_with("learner") && line.contains("ready")))
+    }
+
+    /// The supervisor's.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn origin(&self) -> String {

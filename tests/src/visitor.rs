@@ -227,16 +227,25 @@ impl Visitor {
 
     /// Floods from a thread that reads as fast as it comes.
     pub fn flood_in_background(mut self, command: &str) -> anyhow::Result<Noise> {
+        self.type_bytes(format!("{command}\r").as_bytes())?;
+        Ok(self.draw_in_background(u64::MAX))
+    }
+
+    /// Draws `rate` bytes a second of what comes, in a thread.
+    pub fn draw_in_background(mut self, rate: u64) -> Noise {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicBool, Ordering};
-        self.type_bytes(format!("{command}\r").as_bytes())?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
+        let (begin, start) = (Instant::now(), self.drawn);
         let thread = std::thread::spawn(move || {
-            while !stopping.load(Ordering::Relaxed) && self.output().is_ok() {}
+            while !stopping.load(Ordering::Relaxed) && self.output().is_ok() {
+                let due = Duration::from_secs_f64((self.drawn - start) as f64 / rate as f64);
+                std::thread::sleep(due.saturating_sub(begin.elapsed()));
+            }
             self
         });
-        Ok(Noise { stop, thread })
+        Noise { stop, thread }
     }
 
     pub fn leave(self) -> anyhow::Result<()> {

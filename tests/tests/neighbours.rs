@@ -10,30 +10,37 @@
 //! than the kernel's tick. A machine that is busy with something else in just the loaded phases can break that:
 //! a measurement is taken up to [`TRIES`] times, all of them are printed, and the first that holds is enough.
 //! What a neighbour really takes, it takes in each. Where the processors are busy with something else in the
-//! idle phases already ([`BUSY`]), keys tell nothing of neighbours: that is printed, and not judged.
+//! idle phases already ([`BUSY`]), keys that take too long tell nothing of neighbours: when no try could be judged,
+//! the test says `skipped`, and so does the last line of `make test`.
+//!
+//! **One exception.** The kernel makes and unmakes network namespaces one after another for the whole machine, and
+//! its own threads do it, in nobody's group: a flood of them is felt by all, to a bound of its own
+//! ([`NETWORK_TAIL_MAX`]).
 //!
 //! **What else holds**, in each loaded phase: a check runs in the afflicted sandbox, a script and a new terminal
 //! in the other. And at the end: web, keeper and the other's shim have not grown, and nothing is left.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use quayside_runtime::shim::client;
-use quayside_runtime::shim::protocol::{Exec, Finished, Group};
+use quayside_runtime::shim::protocol::{Exec, Group};
 use quayside_runtime::sys::process::take_short_turns;
 use quayside_tests::figures::{Figures, ms};
 use quayside_tests::machine::{PATIENCE, Terminal, script};
 use quayside_tests::service::{Service, memory_kib};
-use quayside_tests::visitor::Visitor;
+use quayside_tests::visitor::{Noise, Visitor};
 use quayside_tests::{binary, census, needs};
 
 /// Idle and loaded phases of one measurement, of each.
 const ROUNDS: usize = 4;
-/// Keys in a phase: 600 of each kind in all, so that the 99th percentile is the sixth worst and not one accident.
-const KEYS: usize = 150;
+/// Keys in a phase: 320 of each kind in all, so that the 99th percentile is the fourth worst and not one accident.
+const KEYS: usize = 80;
 /// See the module's comment.
 const TRIES: usize = 3;
 /// The share of all processors' time in idle phases from which on somebody else is at work: the keys
@@ -42,12 +49,20 @@ const BUSY: f64 = 0.75;
 /// The kernel's tick, at its slowest usual rate of 250 Hz: a process that does not go first at once may wait
 /// for the next.
 const TICK: Duration = Duration::from_millis(4);
-/// In the middle a key waits for no more than one of them.
-const MEDIAN_FLOOR: Duration = TICK;
-/// At worst it waits for one at each of its five stations: web, shim, bash, shim, web.
-const TAIL_FLOOR: Duration = TICK.saturating_mul(5);
+/// In the middle a key waits for no tick: who has slept goes first. What is left are its switches between five
+/// processes, at their slowest.
+const MEDIAN_FLOOR: Duration = Duration::from_millis(1);
+/// At worst it waits for one at each of three processes: web, shim and bash.
+const TAIL_FLOOR: Duration = TICK.saturating_mul(3);
+/// An answer within it feels like the key's own.
+const NETWORK_TAIL_MAX: Duration = Duration::from_millis(100);
 /// A terminal's scrollback, a few viewers' queues, and what an allocator keeps of them.
 const GROWN_MAX_KIB: u64 = 12 * 1024;
+
+/// The exit code of what was killed.
+const KILLED: i32 = 128 + 9;
+/// Bytes a second that a page draws of a flood.
+const PAGE_DRAWS: u64 = 8_000_000;
 
 /// Two at once would be each other's neighbours.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -66,6 +81,8 @@ struct House {
     id: String,
     shim: u32,
     socket: PathBuf,
+    /// The last terminal that was opened here. A pest is ended with everything in its sandbox, and so needs a new one.
+    terminals: u16,
 }
 
 impl Street {
@@ -105,15 +122,14 @@ impl Street {
             idle.extend(self.time_keys());
             let after = processor_ticks();
             (used, all) = (used + after.0 - before.0, all + after.1 - before.1);
-            let at_work = pest.let_loose(&self.noisy);
+            let at_work = pest.let_loose(&mut self.noisy);
             loaded.extend(self.time_keys());
             let checked = self.noisy.run(Group::Check, "test -d /proc/1 && echo checked");
             assert_eq!(checked, (0, "checked\n".into()), "a check in the afflicted sandbox, beside {}", pest.name);
             let ran = self.quiet.run(Group::Payload, "ls / > /root/listed && echo ran");
             assert_eq!(ran, (0, "ran\n".into()), "a script beside {}", pest.name);
             Terminal::open(&self.quiet.socket, 2, &["sh", "-c", "echo opened"], 2).shows("opened");
-            self.noisy.still();
-            let _ = at_work.join().expect("its thread"); // killed, or refused what it asked for
+            at_work.end(&mut self.noisy);
         }
         (idle, loaded, used as f64 / f64::max(all as f64, 1.0))
     }
@@ -126,7 +142,8 @@ impl Street {
         for number in 1..=TRIES {
             let (idle, loaded, busy) = self.measure(&pest);
             let (median, tail) = ((idle.at(0.5), loaded.at(0.5)), (idle.at(0.99), loaded.at(0.99)));
-            let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= 2 * tail.0.max(TAIL_FLOOR);
+            let tail_max = pest.tail_max.unwrap_or_default().max(2 * tail.0.max(TAIL_FLOOR));
+            let holds = median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= tail_max;
             let verdict = match (holds, busy > BUSY) {
                 (true, _) => "",
                 (false, true) => ": not judged, as the machine is busy with something else",
@@ -148,8 +165,11 @@ impl Street {
                 break;
             }
         }
-        let held = judged.is_empty() || judged.contains(&true);
-        assert!(held, "keys beside {} take too long; see above", pest.name);
+        if judged.is_empty() {
+            needs::say_skipped(&format!("keys beside {}: the machine is busy with something else", pest.name));
+        } else {
+            assert!(judged.contains(&true), "keys beside {} take too long; see above", pest.name);
+        }
         let after = self.memory_kib();
         for (part @ (name, _), before) in &before {
             // A keeper's worker has its keeper's name, and may be gone.
@@ -173,7 +193,7 @@ impl House {
         let new = service.sandboxes().into_iter().find(|sandbox| !before.contains(sandbox));
         let (id, shim) = new.expect("a record of the new sandbox");
         let socket = service.data().join("run/shims").join(format!("{id}.sock"));
-        Self { visitor: Some(visitor), id, shim, socket }
+        Self { visitor: Some(visitor), id, shim, socket, terminals: 1 }
     }
 
     fn run(&self, group: Group, text: &str) -> (i32, String) {
@@ -196,31 +216,97 @@ impl House {
 /// A pest, and how it is started.
 struct Pest {
     name: &'static str,
-    exec: Exec,
+    kind: Kind,
+    /// Where twice the idle figure is not what is promised.
+    tail_max: Option<Duration>,
+}
+
+enum Kind {
+    /// Of the program `pest`.
+    Program(Exec),
+    /// `yes` in a terminal, on a page that draws it or on none.
+    Flood { watched: bool },
+}
+
+/// A pest in full swing.
+enum AtWork {
+    Program { ends: Arc<AtomicBool>, thread: JoinHandle<()> },
+    Flood(Option<Noise>),
 }
 
 impl Pest {
     fn new(name: &'static str) -> Self {
         let args = ["/root/pest", name].map(String::from).into();
         let timeout_ms = 10 * PATIENCE.as_millis() as u64;
-        Self { name, exec: Exec { args, timeout_ms, ..script("") } }
+        let kind = match name {
+            "watched" | "unwatched" => Kind::Flood { watched: name == "watched" },
+            _ => Kind::Program(Exec { args, timeout_ms, ..script("") }),
+        };
+        let tail_max = (name == "net").then_some(NETWORK_TAIL_MAX);
+        Self { name, kind, tail_max }
     }
 
     /// Until it is in full swing.
-    fn let_loose(&self, house: &House) -> std::thread::JoinHandle<std::io::Result<Finished>> {
-        let (socket, exec) = (house.socket.clone(), self.exec.clone());
-        let (tell, told) = std::sync::mpsc::channel();
+    fn let_loose(&self, house: &mut House) -> AtWork {
+        match &self.kind {
+            Kind::Program(exec) => self.run_again_and_again(exec.clone(), &house.socket),
+            Kind::Flood { watched } => {
+                house.terminals += 1;
+                // Who opens it goes at once; the program stays.
+                Terminal::open(&house.socket, house.terminals, &["yes"], 3).shows("y\r\ny");
+                AtWork::Flood(watched.then(|| {
+                    let mut visitor = house.visitor.take().expect("somebody looks");
+                    visitor.attach(house.terminals).expect("a terminal that floods");
+                    visitor.draw_in_background(PAGE_DRAWS)
+                }))
+            }
+        }
+    }
+
+    /// What takes all memory may be killed for it by the kernel, which is the worst that it can do: the next one is
+    /// started at once, until it is ended.
+    fn run_again_and_again(&self, exec: Exec, socket: &Path) -> AtWork {
+        let ends = Arc::new(AtomicBool::new(false));
+        let (ending, socket) = (ends.clone(), socket.to_owned());
+        let (tell, told) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            client::exec(&socket, exec, b"", |stream, bytes| {
-                if stream == 1 && bytes.starts_with(b"at work") {
-                    let _ = tell.send(());
-                } else {
-                    print!("{}", String::from_utf8_lossy(bytes));
+            loop {
+                let finished = client::exec(&socket, exec.clone(), b"", |stream, bytes| {
+                    if stream == 1 && bytes.starts_with(b"at work") {
+                        let _ = tell.send(Ok(()));
+                    } else {
+                        print!("{}", String::from_utf8_lossy(bytes));
+                    }
+                });
+                let killed = finished.as_ref().is_ok_and(|finished| finished.code == KILLED);
+                let _ = tell.send(if killed { Ok(()) } else { Err(format!("{finished:?}")) });
+                if !killed || ending.load(Ordering::Relaxed) {
+                    return;
                 }
-            })
+            }
         });
-        told.recv_timeout(*PATIENCE).unwrap_or_else(|error| panic!("{} is not at work: {error}", self.name));
-        thread
+        let heard = told.recv_timeout(*PATIENCE).unwrap_or_else(|error| Err(error.to_string()));
+        heard.unwrap_or_else(|why| panic!("{} is not at work: {why}", self.name));
+        AtWork::Program { ends, thread }
+    }
+}
+
+impl AtWork {
+    /// Nothing of it is left.
+    fn end(self, house: &mut House) {
+        match self {
+            Self::Program { ends, thread } => {
+                ends.store(true, Ordering::Relaxed);
+                house.still();
+                thread.join().expect("its thread");
+            }
+            Self::Flood(noise) => {
+                if let Some(noise) = noise {
+                    house.visitor = Some(noise.stop().expect("its thread"));
+                }
+                house.still();
+            }
+        }
     }
 }
 
@@ -245,6 +331,8 @@ macro_rules! endured {
 }
 
 endured! {
+    a_flood_that_somebody_watches: "watched",
+    a_flood_that_nobody_watches: "unwatched",
     a_fork_bomb: "forks",
     a_flood_of_zombies: "zombies",
     a_memory_hog: "memory",

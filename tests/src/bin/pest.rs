@@ -16,6 +16,8 @@ use quayside_runtime::sys::process::{CLONE_NEWTIME, Fork, ForkOptions, fork};
 
 /// Written at once, where much is written.
 const BLOCK: usize = 1 << 20;
+/// The highest there is (proc_pid_oom_score_adj(5)).
+const KILLED_FIRST: &str = "1000";
 /// Where the session's disk is that is not an overlay.
 const LAB: &str = "/lab/pest";
 
@@ -84,15 +86,20 @@ fn hold<T>(mut take: impl FnMut() -> io::Result<T>) {
 }
 
 /// One process may have 4,096 files, and the kernel kills who takes too much memory: eight at it, and another
-/// for each that is killed, which is as much as there is to get too.
+/// for each that is killed, which is as much as there is to get too. Whoever starts them is killed after them:
+/// anybody may raise their own score, and the kernel takes the highest first.
 fn in_many_processes(body: impl Fn()) {
+    let one = || {
+        let _ = fs::write("/proc/self/oom_score_adj", KILLED_FIRST);
+        body();
+    };
     for _ in 0..8 {
-        child(&body);
+        child(one);
     }
     loop {
         if nix::sys::wait::wait().is_ok() {
             at_work();
-            child(&body);
+            child(one);
         }
     }
 }

@@ -133,12 +133,10 @@ pub fn churn(service: &Service) -> anyhow::Result<()> {
         report(service, done + CHURN_STEP)?;
     }
     let data = service.data();
-    let left = census::count(data, &seen);
-    let left: Vec<_> = left
-        .iter()
-        .filter(|line| line.starts_with("record") || line.starts_with("socket") || line.starts_with("cgroup"))
-        .collect();
-    println!("left of {CHURN} sessions: {} records, sockets and groups {left:?}", left.len());
+    // The service's own processes, and this one.
+    let parts = service.pids()?.into_iter().map(|(_, pid)| pid).chain([service.pid(), std::process::id()]);
+    let left = census::count_beside(data, &seen, &parts.collect::<Vec<_>>());
+    println!("left of {CHURN} sessions: {} records, sockets, groups, processes and mounts {left:?}", left.len());
     println!(
         "left of {CHURN} sessions: {} loop devices, {} files of leases",
         loop_devices(service),
