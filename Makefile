@@ -84,7 +84,7 @@ lessons: web
 # The kernel's tests once more, on a younger kernel with control groups v2 alone: each program, and the proof
 # of the lessons, in a guest of its own. A kernel that cannot be had (77) is said, and proves nothing.
 GUEST := $(CURDIR)/tests/second-kernel/run
-GUEST_TESTS := --test kernel --test cgroups --test doctor
+GUEST_TESTS := --test kernel --test cgroups --test doctor --test terminals
 second-kernel: web lessons
 	@echo "== the kernel's tests on a second kernel"
 	@$(SUDO) $(GUEST) uname -srm; case $$? in \
