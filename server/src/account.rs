@@ -9,6 +9,9 @@ use quayside_runtime::launch::lease::{Ids, RANGE, SLOTS_MAX, WEB_ID};
 
 const PASSWD: &str = "/etc/passwd";
 
+/// No account's: setresuid(2) keeps the id that there is when it is given this one.
+const UNCHANGED: u32 = u32::MAX;
+
 /// Whom the web process becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
@@ -24,6 +27,8 @@ pub enum AccountError {
     Root(String),
     #[error("web.user is {0:?}, an id that sandboxes get; take one below {first}", first = Ids::of(0).owner)]
     Sandboxes(String),
+    #[error("web.user is {0:?}, which is no id: to the kernel it means that nothing is to change; take one below it")]
+    NoId(String),
     #[error("cannot read {PASSWD} for web.user")]
     Unreadable(#[source] std::io::Error),
 }
@@ -51,7 +56,10 @@ impl Account {
         let sandboxes = Ids::of(0).owner..=Ids::of(SLOTS_MAX - 1).base + (RANGE - 1);
         match account {
             Self { uid: 0, .. } | Self { gid: 0, .. } => Err(AccountError::Root(user.into())),
-            Self { uid, .. } if sandboxes.contains(&uid) => Err(AccountError::Sandboxes(user.into())),
+            Self { uid: UNCHANGED, .. } | Self { gid: UNCHANGED, .. } => Err(AccountError::NoId(user.into())),
+            Self { uid, gid } if sandboxes.contains(&uid) || sandboxes.contains(&gid) => {
+                Err(AccountError::Sandboxes(user.into()))
+            }
             account => Ok(account),
         }
     }
@@ -73,11 +81,21 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_would_leave_the_web_process_root_is_refused() {
+        let find = |user: &str, lines| Account::find(user, lines).expect_err("refused");
+        assert!(matches!(find("4294967295", LINES), AccountError::NoId(_)));
+        assert!(matches!(find("web", "web:x:4294967295:33::/:/bin/sh\n"), AccountError::NoId(_)));
+        assert!(matches!(find("web", "web:x:33:4294967295::/:/bin/sh\n"), AccountError::NoId(_)));
+    }
+
+    #[test]
     fn root_a_stranger_and_a_sandboxs_id_are_refused() {
         let refused = |user: &str| Account::find(user, LINES).expect_err("refused");
         assert!(matches!(refused("root"), AccountError::Root(_)));
         assert!(matches!(refused("0"), AccountError::Root(_)));
         assert!(matches!(refused("nobody"), AccountError::Unknown(_)));
         assert!(matches!(refused(&Ids::of(3).base.to_string()), AccountError::Sandboxes(_)));
+        let line = format!("web:x:33:{}::/:/bin/sh\n", Ids::of(3).base);
+        assert!(matches!(Account::find("web", &line).expect_err("refused"), AccountError::Sandboxes(_)), "its group");
     }
 }

@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -147,19 +147,24 @@ pub fn running(root: &Path) -> io::Result<Option<Pid>> {
 }
 
 fn prepare_directories(service: &Service) -> anyhow::Result<()> {
-    let Account { uid, gid } = service.account;
     let web = service.data.web();
     let make = |path: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(path);
     make(&web, 0o700).with_context(|| format!("cannot make {}", web.display()))?;
-    for entry in fs::read_dir(&web)?.flatten() {
-        chown(entry.path(), Some(uid), Some(gid))?;
-    }
-    chown(&web, Some(uid), Some(gid)).with_context(|| format!("cannot hand over {}", web.display()))?;
+    hand_over(&web, service.account).with_context(|| format!("cannot hand over {}", web.display()))?;
     make(Path::new(ROOM), 0o755).with_context(|| format!("cannot make {ROOM}"))?;
     fs::read_dir(&service.lessons).with_context(|| {
         format!("cannot read the lessons at {}; name their directory by --lessons", service.lessons.display())
     })?;
     Ok(())
+}
+
+/// Gives a directory and what is in it to `account`. Its last owner, whom nobody trusts with more than this directory,
+/// may have put a link into it: the link is handed over, never what it leads to.
+fn hand_over(directory: &Path, Account { uid, gid }: Account) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        lchown(entry?.path(), Some(uid), Some(gid))?;
+    }
+    chown(directory, Some(uid), Some(gid))
 }
 
 fn signals() -> anyhow::Result<SignalFd> {
@@ -421,5 +426,28 @@ fn end_child(pid: Pid, signal: Signal, patience: Duration) {
 impl std::fmt::Debug for Parts {
     fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
         out.debug_struct("Parts").field("listener", &self.listeners.web.as_raw_fd()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_stores_directory_gives_nothing_of_the_hosts_away() {
+        let room = tempfile::tempdir().expect("a directory");
+        let (host, web) = (room.path().join("host"), room.path().join("web"));
+        fs::write(&host, "root's").expect("a file");
+        fs::create_dir(&web).expect("a directory");
+        fs::write(web.join("store.db"), "").expect("a file");
+        symlink(&host, web.join("link")).expect("a link");
+        let ours = fs::metadata(&host).expect("a file").uid();
+        let account = Account { uid: ours + 1, gid: ours + 1 };
+        hand_over(&web, account).expect("tests of the service run as root");
+        let owner = |path: &Path| fs::symlink_metadata(path).expect("it is there").uid();
+        assert_eq!([owner(&web), owner(&web.join("store.db")), owner(&web.join("link"))], [account.uid; 3]);
+        assert_eq!(owner(&host), ours);
     }
 }

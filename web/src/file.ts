@@ -109,10 +109,10 @@ export class Files {
 
 /** A file over the water: its name, its lines with their numbers, Reload and Close. */
 class Sheet {
-  private readonly root = make("section", "sheet");
-  private readonly name = make("h2", "sheet__name");
-  private readonly about = make("p", "sheet__about");
-  private readonly lines = make("pre", "sheet__lines");
+  private readonly root = make("section", "paper");
+  private readonly name = make("h2", "paper__name");
+  private readonly about = make("p", "paper__about");
+  private readonly lines = make("pre", "paper__lines");
   private readonly closing = button(words.file.close);
 
   constructor(close: () => void, reload: () => void) {
@@ -123,7 +123,7 @@ class Sheet {
     this.about.setAttribute("role", "status");
     this.lines.tabIndex = 0;
     this.lines.setAttribute("aria-label", words.file.content);
-    const head = make("header", "sheet__head");
+    const head = make("header", "paper__head");
     const icon = make("span", "i i-file");
     icon.setAttribute("aria-hidden", "true");
     const again = button(words.file.reload);
@@ -180,7 +180,7 @@ class Sheet {
 
 /** The number stands in the style sheet's hands, so that a selection has the text alone. */
 function line(text: string, index: number): HTMLElement {
-  const row = make("span", "sheet__line");
+  const row = make("span", "paper__line");
   row.dataset.n = String(index + 1);
   row.textContent = `${text}\n`;
   return row;

@@ -16,13 +16,15 @@ const NARROW = matchMedia("(max-width: 760px)");
 
 export class Halves {
   private way: Way | null = null;
+  /** What was closed because the window became narrow. */
+  private narrowed: Way | null = null;
   private readonly edge = byId("halves");
   private readonly button = byId("split", HTMLButtonElement);
 
   /** `changed` is told when there are two halves, or one again. */
   constructor(private readonly stage: HTMLElement, private readonly changed: () => void) {
     this.button.addEventListener("click", () => this.choose(this.next()));
-    NARROW.addEventListener("change", () => NARROW.matches && this.way && this.close());
+    NARROW.addEventListener("change", () => this.turn(NARROW.matches));
     this.edge.addEventListener("pointerdown", (event) => this.edge.setPointerCapture(event.pointerId));
     this.edge.addEventListener("pointermove", (event) => {
       if (!this.edge.hasPointerCapture(event.pointerId)) return;
@@ -49,12 +51,24 @@ export class Halves {
     if (!NARROW.matches) this.choose(this.way === way ? null : way);
   }
 
-  /** One half again, without a word to who is told of changes: there is nothing to stand in two. */
+  /** One half again, until there is room for two or something to stand in them. */
   close(): void {
+    this.narrowed = null;
     if (this.way === null) return;
     this.way = null;
     this.draw();
     this.changed();
+  }
+
+  /** The window, or a tablet that is turned, has room for one half only, or for two again. */
+  private turn(narrow: boolean): void {
+    const { way, narrowed } = this;
+    if (narrow) {
+      this.close();
+      this.narrowed = way;
+    } else if (narrowed) {
+      this.choose(narrowed);
+    }
   }
 
   private next(): Way | null {

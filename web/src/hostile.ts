@@ -2,8 +2,8 @@
 // million lines, keep fifty megabytes of a string that never ends; the page would stand still for as long.
 //
 // What honest programs print passes as it is, without a copy. A number that is larger than any terminal is made
-// smaller, which changes nothing about what is seen; a string or a sequence that does not end is left out; and
-// much work is handed over in pieces, between which xterm.js lets the page breathe.
+// smaller, which changes nothing about what is seen; a string or a sequence that does not end is left out, and so
+// are marks on a letter that no writing has; and much work is handed over in pieces, between which xterm.js lets the page breathe.
 
 /** Other numbers, as in "move to column 9999", are compared and cost nothing; xterm.js's own limit is far above. */
 const NUMBER_MAX = 9_999;
@@ -11,6 +11,11 @@ const NUMBER_MAX = 9_999;
 const SEQUENCE_MAX = 256;
 /** Titles, links and the clipboard's 100 kB fit. */
 export const STRING_MAX = 160 * 1024;
+/** Marks on one letter, and signs without a width: no writing has as many, and a browser draws thousands for seconds. */
+const MARKS_MAX = 32;
+const MARK = /^[\p{M}\p{Cf}]$/u;
+/** UTF-8's first byte of U+0300, the first of the marks. */
+const FIRST_MARK = 0xcc;
 /** Work in one piece, in lines moved or cleared, at up to a tenth of a millisecond each. */
 const PIECE_WORK = 500;
 
@@ -32,6 +37,8 @@ export class Guard {
   private state: State = "ground";
   /** Bytes of the string so far. */
   private length = 0;
+  /** Marks on the letter that was last. */
+  private marks = 0;
   /** A sequence whose end has not come yet. */
   private held = new Uint8Array(0);
 
@@ -46,7 +53,7 @@ export class Guard {
 
   /** The same bytes where they are honest. */
   pass(bytes: Uint8Array): Uint8Array[] {
-    if (this.state === "ground" && this.held.length === 0 && !bytes.includes(ESC) && !bytes.includes(C1)) return [bytes];
+    if (this.state === "ground" && this.held.length === 0 && !bytes.includes(ESC) && !bytes.includes(C1) && !hasMarks(bytes)) return [bytes];
     const input = this.held.length > 0 ? joined([this.held, bytes]) : bytes;
     this.held = new Uint8Array(0);
     return this.filter(input);
@@ -60,8 +67,11 @@ export class Guard {
         at = this.state === "skipSequence" ? this.skipSequence(bytes, at, out) : this.string(bytes, at, out);
         continue;
       }
+      const text = at;
       at = nextControl(bytes, at);
+      this.thin(bytes, text, at, out);
       if (at === bytes.length) break;
+      this.marks = 0;
       const next = bytes[at + 1];
       if (next === undefined) {
         this.held = bytes.slice(at);
@@ -84,6 +94,22 @@ export class Guard {
       }
     }
     return out.end(bytes.length);
+  }
+
+  /** Leaves out the marks of a text that are too many on their letter. */
+  private thin(bytes: Uint8Array, from: number, to: number, out: Pieces): void {
+    for (let at = from; at < to; ) {
+      const byte = bytes[at]!;
+      const length = byte < FIRST_MARK ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+      if (length > 1 && isMark(bytes, at, length)) {
+        this.marks++;
+        if (this.marks > MARKS_MAX) out.leaveOut(at, at + length);
+      } else if (byte < 0x80 || byte >= 0xc0) {
+        // What is cut off at the end of a piece counts as neither.
+        if (at + length <= to) this.marks = 0;
+      }
+      at += length;
+    }
   }
 
   /** A control sequence from `at` on; where it ends, or null if that has not come yet. */
@@ -203,6 +229,18 @@ class Pieces {
     if (this.current.length > 0) this.pieces.push(this.current.length === 1 ? this.current[0]! : joined(this.current));
     this.current = [];
   }
+}
+
+/** Whether the code point of so many bytes is a mark, or a sign without a width; one that is cut off is neither. */
+function isMark(bytes: Uint8Array, at: number, length: number): boolean {
+  let code = bytes[at]! & (0x7f >> length);
+  for (let n = 1; n < length; n++) code = (code << 6) | ((bytes[at + n] ?? 0) & 0x3f);
+  return at + length <= bytes.length && code <= 0x10ffff && MARK.test(String.fromCodePoint(code));
+}
+
+function hasMarks(bytes: Uint8Array): boolean {
+  for (const byte of bytes) if (byte >= FIRST_MARK) return true;
+  return false;
 }
 
 /** Where the next ESC or C1 control may begin. */

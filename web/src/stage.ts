@@ -128,7 +128,7 @@ interface Saying {
 }
 
 /** What there is to say where there is no machine. */
-export function saying({ phase, refusal, offer, line, session }: State): Saying {
+export function saying({ phase, refusal, offer, line, session, time }: State): Saying {
   const { starting, failed, ended, lost, refused } = words.wait;
   if (refusal && offer) {
     const second = { label: refused.again, does: "start" } as const;
@@ -145,7 +145,7 @@ export function saying({ phase, refusal, offer, line, session }: State): Saying 
       return { title: failed.title, text: phase.message ?? "", button: failed.again };
     case "ended":
       // Who never had a machine lost none.
-      if (session && !session.time && line) return { title: refused.title, text: phase.message ?? "", button: ended.begin };
+      if (!time && line) return { title: refused.title, text: phase.message ?? "", button: ended.begin };
       return { title: ended.title, text: phase.message ?? ended.text, kept, button: ended.again };
     default: {
       const seconds = phase ? Math.round((Date.now() - phase.since_ms) / 1000) : 0;

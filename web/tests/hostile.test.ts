@@ -94,3 +94,12 @@ test("much work comes in pieces", () => {
   assert.equal(text(pieces), flood);
   assert.equal(guard.pass(bytes("\x1b[K line \x1b[m\r\n".repeat(5000))).length, 1, "an ordinary screen is one");
 });
+
+test("marks on a letter beyond what any writing has are left out, however they come", () => {
+  const accent = "\u0301";
+  const held = latin(`e${accent.repeat(32)}`);
+  assert.equal(shown(`e${accent.repeat(300)}e${accent}`), held + latin(`e${accent}`));
+  assert.equal(shown(`e${accent.repeat(20)}`, accent.repeat(20), `${accent}.`), `${held}.`);
+  assert.equal(shown(`e${"\u200d\u20d0\u{e0101}".repeat(40)}`).length, latin(`e${"\u200d\u20d0\u{e0101}".repeat(11)}`).length - 4);
+  for (const writing of ["ক্ষ্ম্য", "น้ำ", "👩🏽‍❤️‍💋‍👨🏾", "e\u0301\u0323\u0308"]) assert.equal(shown(writing.repeat(50)), latin(writing.repeat(50)));
+});

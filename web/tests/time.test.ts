@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
+import { saying } from "../src/stage.js";
+import { initial, type Boot } from "../src/state.js";
 import { counted, passed, remaining, urgency } from "../src/time.js";
 import { words } from "../src/words.js";
 
@@ -52,4 +54,13 @@ test("a place in line is said in words, and as much of the wait as is known", ()
 
 test("what was kept is named", () => {
   assert.deepEqual([[], [2], [1, 2], [1, 2, 4]].map(words.wait.kept), ["", "Kept: step 2 passed.", "Kept: steps 1 and 2 passed.", "Kept: steps 1, 2 and 4 passed."]);
+});
+
+test("who waited in line and never had a machine lost none; who had one did", () => {
+  const line = { place: 1, of: 1, capacity: 1, from_minutes: null, to_minutes: null, offered: true, kept_ms: 1, held_ms: 1 };
+  const phase = { is: "ended", generation: 0, since_ms: 0, message: "Said by the server.", output: null } as const;
+  const state = { ...initial({} as Boot), phase, line };
+  assert.equal(saying(state).button, words.wait.ended.begin);
+  const { title, button } = saying({ ...state, time: { endsAt: 0, moreMs: 0, mostMs: 1 } });
+  assert.deepEqual([title, button], [words.wait.ended.title, words.wait.ended.again]);
 });

@@ -321,7 +321,8 @@ impl Terminal {
         } else if self.input_len + fresh.len() > INPUT_QUEUE_MAX {
             return false;
         }
-        let end = number + bytes.len() as u64;
+        // A viewer may say any number: one that counts past the end has nothing more to type.
+        let end = number.saturating_add(bytes.len() as u64);
         self.typed(viewer).taken = end;
         if matches!(self.shell, Shell::Ended { .. } | Shell::None) {
             self.typed(viewer).written = end;
@@ -513,7 +514,7 @@ impl Terminal {
         }
         for (viewer, written) in written_by {
             let typed = self.typed(viewer);
-            typed.written += written;
+            typed.written = typed.written.saturating_add(written);
             let number = typed.written;
             news.to_viewer.retain(|(other, frame)| *other != viewer || !matches!(frame, ToViewer::InputAcked { .. }));
             news.to_viewer.push((viewer, ToViewer::InputAcked { number }));
@@ -550,6 +551,16 @@ mod tests {
         assert!(terminal.typed_bytes(1, 0, b"abcde", &mut news));
         assert!(terminal.typed_bytes(2, 0, b"X", &mut news), "another viewer counts for itself");
         assert_eq!(queued(&terminal), b"abcdeX");
+    }
+
+    #[test]
+    fn a_viewer_that_counts_past_the_end_ends_nobody() {
+        let mut terminal = running();
+        let mut news = News::default();
+        assert!(terminal.typed_bytes(1, u64::MAX, b"abc", &mut news));
+        assert!(terminal.typed_bytes(1, u64::MAX, &[3], &mut news));
+        assert!(terminal.typed_bytes(2, 0, b"X", &mut news), "another viewer types on");
+        assert!(queued(&terminal).ends_with(b"X"));
     }
 
     #[test]

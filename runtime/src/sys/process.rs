@@ -206,6 +206,10 @@ pub fn exec_fd(program: BorrowedFd, args: &[&CStr], env: &[&CStr]) -> io::Error 
 /// Gives up supplementary groups, then becomes `uid` and `gid` for good (setresuid(2)).
 pub fn become_id(uid: u32, gid: u32) -> io::Result<()> {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+    // The kernel takes this one for "as it is", and reports success.
+    if uid == u32::MAX || gid == u32::MAX {
+        return Err(io::Error::other("4294967295 is no id"));
+    }
     setgroups(&[])?;
     let gid = Gid::from_raw(gid);
     setresgid(gid, gid, gid)?;

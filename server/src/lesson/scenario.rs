@@ -302,7 +302,7 @@ impl Loader {
         }
         let script = self.script(Some(reference), &mut page.lacks)?;
         let text = String::from_utf8_lossy(&script.bytes).trim_end().to_owned();
-        let html = markup::block(page.actions.len(), ActionVerb::Copy, &markup::escape(&text));
+        let html = markup::block(page.actions.len(), ActionVerb::Copy, &text, &markup::escape(&text));
         page.actions.push(Action { verb: ActionVerb::Copy, text, target: None });
         Some(Solution { html, script: Some(script) })
     }

@@ -3,6 +3,7 @@
 //! A reference is resolved twice: as words, so that `../` may not climb past what it may see, and as the
 //! disk sees it, so that a symbolic link may not either. It knows nothing of what the files mean.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -64,6 +65,9 @@ impl From<io::Error> for Unreadable {
     }
 }
 
+/// Missing files of one scenario for which a similar name is looked for: more are not a typo.
+const GUESSES_MAX: usize = 100;
+
 /// How far a reference may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -81,6 +85,7 @@ pub struct Folder {
     root: PathBuf,
     dir: PathBuf,
     read: BTreeMap<String, [u8; 32]>,
+    guesses: Cell<usize>,
 }
 
 impl Folder {
@@ -90,7 +95,7 @@ impl Folder {
         if !dir.starts_with(&root) {
             return Err(io::Error::other("the scenario lies outside its repository"));
         }
-        Ok(Self { lessons, root, dir, read: BTreeMap::new() })
+        Ok(Self { lessons, root, dir, read: BTreeMap::new(), guesses: Cell::new(0) })
     }
 
     pub fn dir(&self) -> &Path {
@@ -115,12 +120,22 @@ impl Folder {
         };
         let start = if reference.starts_with('/') { top } else { from };
         let path = beneath(top, start, reference).ok_or(Unreadable::Outside { allowed })?;
-        let real = path.canonicalize().map_err(|error| with_guess(error.into(), &path))?;
+        let real = path.canonicalize().map_err(|error| self.with_guess(error.into(), &path))?;
         if !real.starts_with(top) {
             return Err(Unreadable::Outside { allowed });
         }
         // Anything but a file (a directory, a fifo that would block for ever) is refused before it is opened.
         if real.metadata()?.is_file() { Ok(real) } else { Err(Unreadable::NotAFile) }
+    }
+
+    fn with_guess(&self, error: Unreadable, path: &Path) -> Unreadable {
+        match error {
+            Unreadable::Missing { .. } if self.guesses.get() < GUESSES_MAX => {
+                self.guesses.set(self.guesses.get() + 1);
+                Unreadable::Missing { meant: guess(path) }
+            }
+            other => other,
+        }
     }
 
     /// Reads a resolved file, as part of the scenario's version.
@@ -192,13 +207,6 @@ fn beneath(top: &Path, start: &Path, reference: &str) -> Option<PathBuf> {
         }
     }
     path.starts_with(top).then_some(path)
-}
-
-fn with_guess(error: Unreadable, path: &Path) -> Unreadable {
-    match error {
-        Unreadable::Missing { .. } => Unreadable::Missing { meant: guess(path) },
-        other => other,
-    }
 }
 
 /// A name in the same directory that differs by case or by a letter or two.

@@ -32,7 +32,7 @@ use std::time::Duration;
 use quayside_runtime::spec::{Limits, SandboxId};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::Instrument;
 
 use super::clock::TimeLimits;
@@ -56,6 +56,8 @@ const IDLE_TICK: Duration = Duration::from_secs(20);
 const TICKS: u32 = 4;
 /// How long after the start of this process nobody's absence counts.
 const RETURN_PATIENCE: Duration = Duration::from_secs(2 * 60);
+/// How long until an end that the store could not take is written again.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
 /// A setting below this is taken for this.
 const IDLE_TICK_MIN: Duration = Duration::from_secs(1);
 
@@ -140,6 +142,7 @@ pub fn session(seed: Seed) -> (Handle, impl Future<Output = ()> + Send + 'static
         noted: seed.row.used,
         warned: false,
         held_since: None,
+        unwritten: None,
         seed,
     };
     (handle, actor.run().instrument(span))
@@ -179,6 +182,8 @@ struct Actor {
     warned: bool,
     /// Since when a place is held for this learner, as this task knows it.
     held_since: Option<Instant>,
+    /// The session's end, while the store does not know it.
+    unwritten: Option<Ending>,
 }
 
 /// Whether the task goes on.
@@ -219,6 +224,7 @@ impl Actor {
             }
         }
         self.jobs.shutdown().await;
+        self.write_end().await;
     }
 
     /// What the store knows of a session that began in an earlier life of this process.
@@ -309,6 +315,7 @@ impl Actor {
         let ending = Ending { state, why: message.to_owned(), detail: output.clone() };
         if let Err(error) = self.seed.store.end_session(self.seed.row.id, &ending, UnixMs::now()).await {
             self.store_trouble(&error);
+            self.unwritten = Some(ending);
         }
         self.drop_jobs("The check was cut short: the session is over.").await;
         self.destroy().await;
@@ -319,6 +326,20 @@ impl Actor {
         self.turn(Stage::of_past(state), Some(message.to_owned()), output);
         self.change(|view| view.sandbox = None);
         // What it had is free for the next in line.
+        self.seed.line.stir();
+    }
+
+    /// A session that is over and lives in the store would keep its place, and nobody would come to end it: its task
+    /// stays until a full disk has room again. It hears nobody any more.
+    async fn write_end(&mut self) {
+        let Some(ending) = self.unwritten.take() else { return };
+        self.inbox.close();
+        while let Err(error) = self.seed.store.end_session(self.seed.row.id, &ending, UnixMs::now()).await {
+            tracing::debug!(error = %crate::telemetry::chain(&error), "the end is not written yet");
+            sleep(STORE_PAUSE).await;
+        }
+        // Its machine's end was not written either.
+        self.destroy().await;
         self.seed.line.stir();
     }
 

@@ -547,6 +547,25 @@ async fn a_full_disk_is_said_to_be_one_and_harms_nothing_written_before() {
 }
 
 #[tokio::test]
+async fn once_a_full_disk_has_room_the_next_session_begins() {
+    let fixture = fixture().await;
+    let learner = fixture.learner().await;
+    let room = Room { all_max: 20_000, per_learner_max: 20_000, line_max: 1 };
+    let start = async |scenario: &str| fixture.store.open_session(&opening(learner, scenario), room, UnixMs(1)).await;
+    sqlx::query("PRAGMA max_page_count = 1").execute(&fixture.store.writer).await.expect("no more pages");
+    let mut failure = None;
+    for number in 0..10_000 {
+        if let Err(error) = start(&number.to_string()).await {
+            failure = Some(error);
+            break;
+        }
+    }
+    assert!(matches!(failure, Some(StoreError::Full { .. })), "{failure:?}");
+    sqlx::query("PRAGMA max_page_count = 100000").execute(&fixture.store.writer).await.expect("pages again");
+    assert!(matches!(start("last").await.expect("there is room"), Opened::New(_)));
+}
+
+#[tokio::test]
 async fn what_cannot_be_opened_names_the_path_and_the_remedy() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");

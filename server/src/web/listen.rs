@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::patience::Patient;
 use super::visit::{Names, Scheme};
 use crate::stop::Stopping;
 
@@ -35,6 +36,8 @@ const CONNECTIONS_MAX: usize = 4096;
 const HEAD_PATIENCE: Duration = Duration::from_secs(20);
 /// What the head of a request may have; our longest links and cookies need a twentieth of it.
 const HEAD_MAX: usize = 16 * 1024;
+/// How long what is written may get nowhere: nobody reads at the other end. A phone in a tunnel gets as long.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
 /// How long requests may go on once the process is asked to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause when the kernel has no descriptors left; connections that end give some back.
@@ -163,7 +166,7 @@ async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, READER_PATIENCE)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

@@ -19,6 +19,7 @@ mod words;
 mod qr;
 mod cookie;
 mod certificate;
+mod patience;
 mod listen;
 mod messages;
 mod error;

@@ -506,6 +506,22 @@ pub struct DiagnosticView {
     pub excerpt: Vec<(u32, String)>,
 }
 
+/// A part of a message, which marks code by backticks for who reads it in a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part<'a> {
+    code: bool,
+    text: &'a str,
+}
+
+/// A backtick without its other one is an author's own: then all is text.
+fn parts(message: &str) -> Vec<Part<'_>> {
+    if message.matches('`').count() % 2 == 1 {
+        return vec![Part { code: false, text: message }];
+    }
+    let parts = message.split('`').enumerate().map(|(n, text)| Part { code: n % 2 == 1, text });
+    parts.filter(|part| !part.text.is_empty()).collect()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LevelView {
     Warning,
@@ -524,6 +540,14 @@ impl DiagnosticView {
 
     fn is_error(&self) -> bool {
         self.level == LevelView::Error
+    }
+
+    fn what(&self) -> Vec<Part<'_>> {
+        parts(&self.message)
+    }
+
+    fn fix(&self) -> Vec<Part<'_>> {
+        self.hint.as_deref().map(parts).unwrap_or_default()
     }
 
     /// What stands before the caret's line: spaces up to the column, with the line's own tabs.
@@ -734,6 +758,14 @@ mod tests {
         let html = view.render().unwrap();
         assert!(html.contains("one error, 2 warnings"));
         assert!(html.contains("<span data-n=\"21\" class=\"at\">"));
+    }
+
+    #[test]
+    fn a_message_shows_as_code_what_it_marks_as_code() {
+        let part = |code, text| Part { code, text };
+        assert_eq!(parts("write `,` here"), [part(false, "write "), part(true, ","), part(false, " here")]);
+        assert_eq!(parts("`a` is not known"), [part(true, "a"), part(false, " is not known")]);
+        assert_eq!(parts("a lone ` is kept"), [part(false, "a lone ` is kept")]);
     }
 
     #[test]

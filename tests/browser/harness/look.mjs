@@ -31,13 +31,24 @@ export function rectangles(page, selectors) {
   })), selectors);
 }
 
+/** Every line and column of the terminals that can be seen lies within its pane, padding aside. */
+export function terminalsFit(page) {
+  return page.evaluate(() => [...document.querySelectorAll(".pane:not([data-looking])")].filter((pane) => getComputedStyle(pane).visibility === "visible").every((pane) => {
+    const screen = pane.querySelector(".xterm-screen")?.getBoundingClientRect();
+    if (!screen) return true;
+    const { paddingBottom } = getComputedStyle(pane);
+    const { right, bottom } = pane.getBoundingClientRect();
+    return screen.right <= right + 0.5 && screen.bottom <= bottom - Number.parseFloat(paddingBottom) + 0.5;
+  }));
+}
+
 /** What is wider than the window, or sticks out of a bar. */
 export function overflow(page) {
   return page.evaluate(() => {
     const found = [];
     const name = (element) => `${element.localName}${element.id ? `#${element.id}` : ""}.${element.className}`;
     if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
-    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .act, .menu__list, .switch, .toc a")) {
+    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .wait, .find, .act, .menu__list, .switch, .toc a")) {
       if (!bar.checkVisibility({ visibilityProperty: true })) continue;
       const { left, right } = bar.getBoundingClientRect();
       for (const child of bar.children) {

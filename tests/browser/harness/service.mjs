@@ -22,12 +22,19 @@ export const BINARY = process.env.QUAYSIDE_BIN ?? newest(["release", "debug"].fl
 /** How long the first image of an empty data directory may take, and the learner's, which is unpacked from packages. */
 const READY_MS = 30_000;
 const IMAGE_MS = 180_000;
+/** How long what is left may take to go by itself. */
+const GONE_MS = 10_000;
 
 function newest(paths) {
   const there = paths.filter((path) => existsSync(path));
   if (there.length === 0) throw new Error(`no binary; build one with 'cargo build', or name it by QUAYSIDE_BIN (looked for ${paths.join(", ")})`);
   const time = (path) => Number(execFileSync("stat", ["-c", "%Y", path]));
   return there.sort((a, b) => time(b) - time(a))[0];
+}
+
+/** Takes a folder over. The service writes no file of an image again, so links do; another file system has copies. */
+function take(from, to) {
+  if (spawnSync("cp", ["-al", from, to]).status !== 0) execFileSync("cp", ["-a", from, to]);
 }
 
 export class Service {
@@ -47,7 +54,7 @@ export class Service {
     this.log = join(this.data, "service.log");
     if (images && !data) {
       mkdirSync(join(this.data, "images"));
-      for (const part of ["images", "layers"]) execFileSync("cp", ["-a", join(images, "images", part), join(this.data, "images")]);
+      for (const part of ["images", "layers"]) take(join(images, "images", part), join(this.data, "images"));
     }
   }
 
@@ -101,7 +108,10 @@ export class Service {
   async stop() {
     const stopped = this.quayside("stop");
     await this.ended;
-    return stopped.status === 0 ? this.census() : [`stop: ${stopped.stderr}`];
+    if (stopped.status !== 0) return [`stop: ${stopped.stderr}`];
+    // The kernel gives a loop device back a moment after the last who had its disk mounted.
+    await until(() => this.census().length === 0, "nothing is left", GONE_MS).catch(() => {});
+    return this.census();
   }
 
   /** Deletes the data directory; call it when nobody needs the log any more. */

@@ -9,6 +9,8 @@ export class Stage {
   #live;
   #cut = false;
   #sockets = new Set();
+  /** Kinds of news that only the test tells. */
+  #told = new Set();
 
   static async open(service, path, options) {
     const stage = new Stage();
@@ -22,9 +24,11 @@ export class Stage {
 
   #route(socket) {
     if (this.#cut) return void socket.close({ code: 1001 });
-    socket.connectToServer();
+    const server = socket.connectToServer();
     this.#sockets.add(socket);
-    if (socket.url().endsWith("/live")) this.#live = socket;
+    if (!socket.url().endsWith("/live")) return;
+    this.#live = socket;
+    server.onMessage((news) => this.#told.has(JSON.parse(news).type) || socket.send(news));
   }
 
   /** As if the server had said it. */
@@ -34,7 +38,13 @@ export class Stage {
   }
 
   phase(is, more = {}) {
-    return this.hear({ type: "phase", is, since_ms: Date.now() - 9000, message: null, output: null, ...more });
+    return this.hear({ type: "phase", is, generation: 1, since_ms: Date.now() - 9000, message: null, output: null, ...more });
+  }
+
+  /** From now on the server's own word about the time is not heard: it would say another one. */
+  time(leftMs, moreMs = 3_600_000) {
+    this.#told.add("time");
+    return this.hear({ type: "time", left_ms: leftMs, more_ms: moreMs, most_ms: 14_400_000 });
   }
 
   check(is, words = "", seconds = 2.4) {

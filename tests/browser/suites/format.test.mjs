@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { axe, contrast, overflow } from "../harness/look.mjs";
 import { Service } from "../harness/service.mjs";
 import { shared } from "../harness/shared.mjs";
 import { until } from "../harness/until.mjs";
@@ -13,13 +14,6 @@ import { SIZES, Visitor, openBrowser } from "../harness/visitor.mjs";
 
 const service = shared();
 const CORPUS = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..", "server", "testdata", "attacks.txt");
-
-/** Stops a service that had no machine. Disks that it kept ready are given back a moment after it has ended. */
-async function ends(own) {
-  await own.stop();
-  await until(() => own.census().length === 0, "nothing is left", 30_000);
-  own.remove();
-}
 
 const question = (visitor, number) => visitor.page.locator("#lesson form.quiz").nth(number - 1);
 const is = (visitor, number, state) => until(async () => (await question(visitor, number).getAttribute("data-is")) === state, `question ${number} is ${state}`);
@@ -132,8 +126,8 @@ test("a Katacoda scenario greets, opens its terminals, hides its intro, and show
   };
   await open("plan.txt");
   assert.match(await sheet.innerText(), /\/opt\/app\/plan\.txt[\s\S]*14 bytes[\s\S]*plan A\nplan B/);
-  assert.equal(await sheet.locator(".sheet__line").last().getAttribute("data-n"), "2");
-  assert.equal(await visitor.page.evaluate(() => { const lines = document.querySelector(".sheet__lines"); getSelection().selectAllChildren(lines); return String(getSelection()).trimEnd(); }), "plan A\nplan B", "what is selected is the file's text");
+  assert.equal(await sheet.locator(".paper__line").last().getAttribute("data-n"), "2");
+  assert.equal(await visitor.page.evaluate(() => { const lines = document.querySelector(".paper__lines"); getSelection().selectAllChildren(lines); return String(getSelection()).trimEnd(); }), "plan A\nplan B", "what is selected is the file's text");
   await visitor.shot("file-sheet");
   await visitor.page.keyboard.press("Escape");
   assert.equal(await sheet.isVisible(), false);
@@ -218,6 +212,52 @@ test("a text of every kind, in its own language, in colours that can be read, an
   await visitor.leave();
 });
 
+test("questions and files can be read by everybody, on the phone, in the dark and when something is wrong", async () => {
+  const faults = [];
+  for (const size of Object.keys(SIZES)) {
+    const visitor = await Visitor.arrive(service, { size });
+    const { page } = visitor;
+    const look = async (what, options) => {
+      for (const theme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme: theme });
+        for (const fault of [...(await axe(page, options)), ...(await contrast(page)), ...(await overflow(page))]) faults.push(`${what}, ${size}, ${theme}: ${fault}`);
+        await visitor.shot(`${what.replaceAll(" ", "-")}-${size}-${theme}`);
+      }
+    };
+    await visitor.go("pontoon/asking/1");
+    await look("open questions");
+    await visitor.open("pontoon/asking/1");
+    await question(visitor, 1).getByText("They go on as orphans").click();
+    await answer(visitor, 1);
+    await is(visitor, 1, "wrong");
+    await question(visitor, 3).locator("input").fill("lsns");
+    await answer(visitor, 3);
+    await is(visitor, 3, "right");
+    await look("answered questions");
+
+    await visitor.open("pontoon/files/1");
+    const insert = page.locator('[data-do="write"]').nth(1);
+    const before = await insert.locator(".go").boundingBox();
+    await insert.locator(".go").click();
+    await until(async () => (await insert.getAttribute("data-is")) === "failed", "there is no place for it");
+    assert.deepEqual(await insert.locator(".go").boundingBox(), before, "the button stays under the pointer");
+    await look("a file not written");
+    const sheet = page.locator("#file");
+    for (const name of ["plan.txt", "picture.bin"]) {
+      await page.locator('#text [data-do="open"]', { hasText: name }).first().click();
+      await until(async () => (await sheet.isVisible()) && !(await sheet.getAttribute("aria-busy")), `the sheet shows ${name}`);
+      const [water, over] = [await page.locator("#deep").boundingBox(), await sheet.boundingBox()];
+      assert.equal(over.width, water.width, `${name} has the whole width of the water`);
+      await look(`the file ${name}`, { terminalAlone: size === "phone" });
+      await sheet.getByRole("button", { name: "Close" }).click();
+      if (size === "phone") await page.locator('[data-view-to="lesson"]').click();
+    }
+    assert.deepEqual(visitor.complaints, []);
+    await visitor.leave();
+  }
+  assert.equal(faults.join("\n"), "");
+});
+
 /** Every marked part of code whose colour is under 4.5:1 on what is behind it. Runs in the page. */
 function contrasts() {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -262,7 +302,7 @@ test("two hundred ways to harm a page, and none of them does", { timeout: 9 * 60
     const steps = part.map((_, number) => ({ title: attacks[from + number], text: `${number}.md` }));
     writeFileSync(join(dir, "index.json"), JSON.stringify({ title: attacks[0], description: attacks[3], difficulty: attacks[1], time: attacks[2], details: { steps }, backend: { imageid: "kubernetes-1" } }));
   }
-  const own = await new Service({ lessons }).start();
+  const own = await new Service({ images: process.env.QUAYSIDE_DATA, lessons }).start();
   const context = await (await openBrowser()).newContext({ viewport: SIZES.wide });
   const page = await context.newPage();
   const happened = [];
@@ -322,7 +362,8 @@ test("two hundred ways to harm a page, and none of them does", { timeout: 9 * 60
   }
   assert.deepEqual(happened, []);
   await context.close();
-  await ends(own);
+  assert.deepEqual(await own.stop(), []);
+  own.remove();
   rmSync(lessons, { recursive: true });
 });
 
@@ -333,7 +374,7 @@ test("an author's page follows the file, and learners keep the last version that
   mkdirSync(dir, { recursive: true });
   const write = (title, tail = "}") => writeFileSync(join(dir, "index.json"), `{\n  "title": "${title}",\n  "backend": { "imageid": "kubernetes-1" }\n${tail}`);
   write("Boat", "");
-  const own = await new Service({ lessons }).start();
+  const own = await new Service({ images: process.env.QUAYSIDE_DATA, lessons }).start();
   const visitor = await Visitor.arrive(own);
   const main = () => visitor.page.locator("#main").innerText();
   const says = (what) => until(async () => what.test(await main()), `the page says ${what}`, 30_000);
@@ -346,7 +387,7 @@ test("an author's page follows the file, and learners keep the last version that
   await visitor.go("slip/boat/faults");
   await says(/Nothing is wrong here/);
   writeFileSync(join(dir, "index.json"), '{ "title": "Better", "dificulty": "x", "backend": { "imageid": "kubernetes-1" } }');
-  await says(/can be played, with one warning[\s\S]*did you mean `difficulty`/);
+  await says(/can be played, with one warning[\s\S]*did you mean difficulty/);
   await visitor.shot("author-warning");
   write("Worse", "");
   await says(/The new version cannot be opened[\s\S]*Learners have the last version/);
@@ -354,6 +395,7 @@ test("an author's page follows the file, and learners keep the last version that
   assert.match(await visitor.page.title(), /Better/);
   assert.deepEqual(visitor.complaints, []);
   await visitor.context.close();
-  await ends(own);
+  assert.deepEqual(await own.stop(), []);
+  own.remove();
   rmSync(lessons, { recursive: true });
 });

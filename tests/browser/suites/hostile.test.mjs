@@ -94,9 +94,13 @@ test("broken, foreign and oversized frames end their own connection, and nothing
     raw.on("error", resolve);
     raw.on("close", resolve);
   });
+  // A page of another version is told to reload, which only a connection can do; what is no page of ours is refused.
   const stale = new Wire(service, path, { cookie, protocol: "quayside.99" });
   await stale.closed();
-  assert.equal(stale.answer, 400);
+  assert.deepEqual([stale.code, stale.bytes], [4426, 0], stale.reason);
+  const foreign = new Wire(service, path, { cookie, protocol: "chat" });
+  await foreign.closed();
+  assert.deepEqual([foreign.answer, foreign.opened], [400, false]);
   for (const number of ["0", "999", "-1", "x"]) {
     const nowhere = new Wire(service, path.replace(/1$/, number), { cookie });
     await nowhere.closed();
@@ -167,13 +171,14 @@ test("a pasted end-of-paste does not run what follows it", async () => {
   await visitor.leave();
 });
 
+/** What a program may write there, and how the page says so, is in `terminals`. */
 test("what a program prints can neither read the clipboard nor answer into the shell", async () => {
   const { visitor } = await atPrompt({ permissions: ["clipboard-read", "clipboard-write"] });
   await visitor.page.evaluate(() => navigator.clipboard.writeText("a secret of the learner"));
   const title = await visitor.page.title();
   await visitor.command(String.raw`cat > /root/ask.sh <<'X'
 stty raw -echo
-printf '\033]52;c;?\007\033[21t\033]0;attacked\007\033]52;c;YXR0YWNrZWQ=\007'
+printf '\033]52;c;?\007\033[21t\033]0;attacked\007'
 IFS= read -r -t 1 -d '' answer
 stty sane
 printf 'answer=%q.\n' "$answer"

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { axe, contrast, overflow, rectangles } from "../harness/look.mjs";
+import { axe, contrast, overflow, rectangles, terminalsFit } from "../harness/look.mjs";
 import { shared } from "../harness/shared.mjs";
 import { Stage } from "../harness/stage.mjs";
 import { pause, until } from "../harness/until.mjs";
@@ -11,22 +11,51 @@ import { Visitor } from "../harness/visitor.mjs";
 
 const service = shared();
 
-const WIDTHS = { 1440: 900, 1280: 800, 1024: 768, 760: 1024, 390: 844 };
+/** Widest first: a narrow window has one terminal at a time. */
+const WIDTHS = [[1440, 900], [1280, 800], [1024, 768], [760, 1024], [390, 844]];
 const THEMES = ["light", "dark"];
 /** Where axe looks: it takes a second, and a layout has two forms. */
-const AXE_WIDTHS = ["1280", "390"];
+const AXE_WIDTHS = [1280, 390];
 /** What stays where it is, whatever happens. */
 const FIXED = [".bar", "#lesson", "#turn", "#stage", ".tabs", "#deep"];
 
 /** Nine terminals need their time: each is a shell. */
 async function openTerminals(stage, many) {
-  for (let n = 2; n <= many; n++) await stage.page.locator("#tab-new").click();
-  await until(async () => (await stage.page.locator('[role="tab"][id^="tab-"]').count()) === many, `${many} tabs`);
+  const tabs = stage.page.locator('[role="tab"][id^="tab-"]');
+  for (let n = await tabs.count(); n < many; n++) await stage.page.locator("#tab-new").click();
+  await until(async () => (await tabs.count()) === many, `${many} tabs`);
 }
 
 const LONG = Array.from({ length: 40 }, (_, n) => `Line ${n}: looked for /a/path/${"x".repeat(n % 3 === 0 ? 300 : 40)}`).join("\n");
 
-/** How a state is reached, from the one before it, and how it is left where the next does not. */
+const MINUTE = 60_000;
+
+/** Two halves, or with null one. The button goes round; a phone has none, and one half. */
+async function split({ page }, way) {
+  const is = () => page.locator("#stage").getAttribute("data-split");
+  for (let n = 0; n < 3 && (await is()) !== way; n++) await page.locator("#split").click();
+  assert.equal(await is(), way);
+}
+
+/** Starts another machine, and the server refuses. */
+async function refused({ page }, answer) {
+  await page.route("**/start", (route) => route.fulfill(answer));
+  await page.locator("#start button").click();
+  await until(async () => (await page.locator("#wait").getAttribute("data-is")) === "refused", "refused");
+  await page.unroute("**/start");
+}
+
+async function afresh({ page, visitor }) {
+  await page.reload();
+  await visitor.prompt();
+}
+
+const LINE = { type: "line", place: 3, of: 4, capacity: 12, from_minutes: 4, to_minutes: 20, offered: false, kept_ms: 15 * MINUTE, held_ms: MINUTE };
+
+/**
+ * How a state is reached, from the one before it, and how it is left where the next does not. `deep`: on a phone
+ * it is looked at where the terminal is.
+ */
 const STATES = {
   "your turn": {},
   "a full screen": { enter: ({ visitor }) => visitor.type("seq 200\n").then(() => visitor.sees("200")) },
@@ -56,15 +85,53 @@ const STATES = {
   "the check was stopped": { enter: (stage) => stage.check("stopped") },
   passed: { enter: (stage) => stage.check("passed", "Found /root/rope.") },
   reconnecting: { enter: (stage) => stage.cut(), leave: (stage) => stage.mend() },
+  "nine minutes left": { enter: (stage) => stage.time(9 * MINUTE) },
+  "under two minutes": { deep: true, enter: (stage) => stage.time(1.8 * MINUTE) },
+  "the last minutes, and no more": { enter: (stage) => stage.time(1.8 * MINUTE, 0) },
+  "time enough, and no more": { enter: (stage) => stage.time(124 * MINUTE, 0), leave: (stage) => stage.time(58 * MINUTE) },
+  "two terminals beside each other": { enter: (stage) => split(stage, "row") },
+  "two terminals above each other": { enter: (stage) => split(stage, "column"), leave: (stage) => split(stage, null) },
+  "looking for words": {
+    deep: true,
+    enter: async ({ page, visitor }) => {
+      await visitor.command("seq 200", "200");
+      await page.locator("#find-open").click();
+      await page.locator("#find-text").fill("20");
+      await until(async () => / of |found/.test(await page.locator("#find-said").textContent()), "a count");
+    },
+  },
+  "looking for words that are not there": {
+    deep: true,
+    enter: async ({ page }) => {
+      await page.locator("#find-text").fill("no such word in this terminal");
+      await until(async () => (await page.locator("#find-said").textContent()) === "nothing found", "nothing found");
+    },
+    leave: ({ page }) => page.locator("#find-close").click(),
+  },
+  "the terminal as text": { enter: ({ page }) => page.locator("#transcript-open").click(), leave: ({ page }) => page.locator("#transcript-close").click() },
   "nine terminals": { enter: (stage) => openTerminals(stage, 9) },
+  "third in line": {
+    deep: true,
+    enter: async (stage) => {
+      await stage.phase("waiting");
+      await stage.hear(LINE);
+    },
+  },
+  "far back in a line of which little is known": { deep: true, enter: (stage) => stage.hear({ ...LINE, place: 41, of: 60, from_minutes: null, to_minutes: null }) },
+  "a berth is free": { enter: (stage) => stage.hear({ ...LINE, place: 1, offered: true }) },
+  "ended by itself": { deep: true, enter: (stage) => stage.phase("lost", { message: "Nothing of it is left. Your progress and your time stay." }) },
+  "time over": {
+    deep: true,
+    enter: (stage) => stage.phase("ended", { message: "Your time with this machine is over. Its files and terminals went with it; your progress stays." }),
+    leave: (stage) => afresh(stage),
+  },
   "a failed start": { enter: (stage) => stage.phase("failed", { message: "cannot start sandbox 7f3a: step 7 of 19, mount overlay on /run/quayside/root: invalid argument", output: LONG }) },
   refused: {
-    enter: async ({ page }) => {
-      await page.route("**/start", (route) => route.fulfill({ status: 503, json: { error: { code: "full", message: "As many machines run now as this installation has room for. One becomes free when somebody leaves." } } }));
-      await page.locator("#start button").click();
-      await until(async () => (await page.locator("#wait").getAttribute("data-is")) === "refused", "refused");
-      await page.unroute("**/start");
-    },
+    enter: (stage) => refused(stage, { status: 503, json: { error: { code: "full", message: "As many machines run now as this installation has room for, and 200 learners wait in line, which is as many as may. You can read the lesson meanwhile, and try again later." } } }),
+  },
+  "too many machines": {
+    deep: true,
+    enter: (stage) => refused(stage, { status: 409, json: { error: { code: "too-many", message: "You have 4 machines running, which is as many as one person may have. The one that you have not used for longest is “A cluster of three, and what it is good for”, not used for 12 minutes.", offer: { session: "none", title: "A cluster of three, and what it is good for" } } } }),
   },
   starting: {
     enter: async ({ page }) => {
@@ -72,10 +139,9 @@ const STATES = {
       await page.locator("#start button").click();
       await pause(900);
     },
-    leave: async ({ page, visitor }) => {
-      await page.unroute("**/start");
-      await page.reload();
-      await visitor.prompt();
+    leave: async (stage) => {
+      await stage.page.unroute("**/start");
+      await afresh(stage);
     },
   },
   ended: {
@@ -88,24 +154,29 @@ const STATES = {
   },
 };
 
-/** Looks at the page at every width and in every theme; `where`: rectangles to compare, by width. */
-async function look(visitor, state, faults, where) {
+/** Looks at the page at every width and in every theme; `where`: rectangles to compare, by width; `deep`: see STATES. */
+async function look(visitor, state, faults, { where, deep = false } = {}) {
   const { page } = visitor;
   const before = page.viewportSize();
-  for (const [width, height] of Object.entries(WIDTHS)) {
-    await page.setViewportSize({ width: Number(width), height });
+  const show = (view) => page.locator(`[data-view-to="${view}"]`).click();
+  for (const [width, height] of WIDTHS) {
+    await page.setViewportSize({ width, height });
+    const terminalAlone = deep && width <= 760;
+    if (terminalAlone) await show("terminal");
+    await until(() => terminalsFit(page), "fits").catch(() => faults.push(`${state}, ${width} px: a terminal is larger than its room`));
     for (const theme of THEMES) {
       const at = `${state}, ${width} px, ${theme}`;
       await page.emulateMedia({ colorScheme: theme });
       for (const fault of [...(await overflow(page)), ...(await contrast(page))]) faults.push(`${at}: ${fault}`);
-      if (AXE_WIDTHS.includes(width)) for (const fault of await axe(page)) faults.push(`${at}: axe: ${fault}`);
+      if (AXE_WIDTHS.includes(width)) for (const fault of await axe(page, { terminalAlone })) faults.push(`${at}: axe: ${fault}`);
       if (where) {
         const here = await rectangles(page, FIXED);
         const first = (where[width] ??= { state, here });
         for (const id of FIXED) if (here[id] !== first.here[id]) faults.push(`${at}: ${id} is at ${here[id]}, and was at ${first.here[id]} (${first.state})`);
       }
-      if (theme === THEMES[1] ? width === "1280" : true) await visitor.shot(`${state.replaceAll(/\W+/g, "-")}-${width}-${theme}`);
+      if (theme === THEMES[0] || AXE_WIDTHS.includes(width)) await visitor.shot(`${state.replaceAll(/\W+/g, "-")}-${width}-${theme}`);
     }
+    if (terminalAlone) await show("lesson");
   }
   await page.setViewportSize(before);
 }
@@ -135,15 +206,23 @@ test("nothing jumps, sticks out or is hard to read in any state of the workspace
   const stage = await Stage.open(service, "harbour/walk/1");
   const faults = [];
   const where = {};
-  for (const [state, { enter, leave }] of Object.entries(STATES)) {
+  for (const [state, { enter, leave, deep }] of Object.entries(STATES)) {
     await enter?.(stage);
-    await look(stage.visitor, state, faults, where);
+    await look(stage.visitor, state, faults, { where, deep });
     await leave?.(stage);
   }
   assert.equal(faults.join("\n"), "");
   assert.deepEqual(stage.visitor.complaints, []);
   await stage.visitor.leave();
 });
+
+/** Answers the first question of the page. */
+async function answer({ page }, text, is) {
+  const question = page.locator("#lesson form.quiz").first();
+  await question.getByText(text).click();
+  await question.locator("button").click();
+  await until(async () => (await question.getAttribute("data-is")) === is, is);
+}
 
 /** The other screens, in an order in which one visit meets them. */
 const SCREENS = {
@@ -166,6 +245,9 @@ const SCREENS = {
   "going on elsewhere, as somebody new": (visitor) => visitor.go("elsewhere"),
   "a lesson that cannot run here": (visitor) => visitor.go("harbour/cluster"),
   "a lesson that lacks something": (visitor) => visitor.open("harbour/wishes/intro"),
+  "a question": (visitor) => visitor.open("pontoon/asking/1"),
+  "a question answered wrong": (visitor) => answer(visitor, "They go on as orphans", "wrong"),
+  "a question answered right": (visitor) => answer(visitor, "The kernel ends them all", "right"),
   "every extreme": (visitor) => visitor.open("voyage/long/1"),
   "every extreme, failed": async (visitor) => assert.equal((await visitor.check())[0], "failed"),
   "the end": (visitor) => visitor.go("voyage/long/finish"),
@@ -249,8 +331,8 @@ test("projector, day water, more contrast and forced colours, live and without a
     if (chosen.size === "projector") assert.ok((await letters()) > usual, "larger letters in the terminal");
     else assert.equal(await letters(), usual);
     if (!media.forcedColors) assert.equal((await background()) === night, chosen.water !== "day", `${taste}: the terminal follows at once`);
-    for (const [width, height] of Object.entries(WIDTHS).filter(([width]) => AXE_WIDTHS.includes(width))) {
-      await page.setViewportSize({ width: Number(width), height });
+    for (const [width, height] of WIDTHS.filter(([width]) => AXE_WIDTHS.includes(width))) {
+      await page.setViewportSize({ width, height });
       for (const theme of THEMES) {
         await page.emulateMedia({ colorScheme: theme });
         const at = `${taste}, ${width} px, ${theme}`;

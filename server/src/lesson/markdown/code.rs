@@ -42,7 +42,7 @@ impl<'a> Page<'a> {
         let place = self.place_of_directive(block.directive_line);
         match self.decide(directive, &text, place) {
             Decided::Do(verb) => match self.number(verb, &text) {
-                Some(number) => markup::block(number, verb, &code),
+                Some(number) => markup::block(number, verb, &text, &code),
                 None => plain(&block.language),
             },
             Decided::Open => match self.open(&text) {
@@ -65,7 +65,11 @@ impl<'a> Page<'a> {
         let code = markup::escape(&text);
         let explicit = directive.is_some();
         let decided = match &directive {
-            Some(directive) => self.decide(directive, &text, self.place_at(range.end)),
+            Some(directive) => {
+                let is_known = !matches!(directive, Directive::Unknown { .. });
+                let place = if is_known { (0, 0) } else { self.place_at(range.end) };
+                self.decide(directive, &text, place)
+            }
             None => Decided::Nothing,
         };
         let unknown = matches!(directive, None | Some(Directive::Unknown { .. }));
@@ -194,7 +198,7 @@ impl<'a> Page<'a> {
     fn copyable(&mut self, text: &str) -> String {
         let code = markup::escape(text);
         match self.number(ActionVerb::Copy, text) {
-            Some(number) => markup::block(number, ActionVerb::Copy, &code),
+            Some(number) => markup::block(number, ActionVerb::Copy, text, &code),
             None => markup::plain_block("", &code),
         }
     }

@@ -28,19 +28,25 @@ pub fn unescape(html: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// A block with an action, numbered on its page.
-pub fn block(number: usize, verb: ActionVerb, code: &str) -> String {
+/// What fits beside the buttons of an action at the narrowest: a lesson of 400 px, or a phone.
+const ROW_LETTERS: usize = 32;
+
+/// A block with an action, numbered on its page; `code` is the HTML of `text`.
+///
+/// Where the buttons stand is decided here and not by what fits: a block keeps its height whatever its buttons say.
+pub fn block(number: usize, verb: ActionVerb, text: &str, code: &str) -> String {
     let attributes = attributes(number, verb);
+    let class = if text.contains('\n') || text.chars().count() > ROW_LETTERS { "act act--long" } else { "act" };
     match verb {
         ActionVerb::Run { terminal, interrupt, .. } => format!(
-            "<div class=\"act\" {attributes}><span class=\"act__state\" aria-hidden=\"true\">$</span><pre><code>{code}</code></pre>\
+            "<div class=\"{class}\" {attributes}><span class=\"act__state\" aria-hidden=\"true\">$</span><pre><code>{code}</code></pre>\
              <div class=\"act__do\"><span class=\"act__say\" role=\"status\">{}</span>\
              <button type=\"button\" class=\"btn btn--quiet btn--icon act__copy\" aria-label=\"Copy\"><span class=\"i i-copy\" aria-hidden=\"true\"></span></button>\
              <button type=\"button\" class=\"btn btn--small go\">Run</button></div></div>",
             where_and_how(terminal, interrupt)
         ),
         ActionVerb::Copy | ActionVerb::Open | ActionVerb::Write(_) => format!(
-            "<div class=\"act\" {attributes}><span class=\"act__state\" aria-hidden=\"true\"></span><pre><code>{code}</code></pre>\
+            "<div class=\"{class}\" {attributes}><span class=\"act__state\" aria-hidden=\"true\"></span><pre><code>{code}</code></pre>\
              <div class=\"act__do\"><span class=\"act__say\" role=\"status\"></span>\
              <button type=\"button\" class=\"btn btn--small act__copy\">Copy</button></div></div>"
         ),

@@ -33,6 +33,9 @@ pub use self::code::file_path;
 /// Buttons on one page; the fullest of the public scenarios that the loader was tried on has 185 on all its pages.
 pub const ACTIONS_MAX: usize = 500;
 
+/// Different pictures in one text: each is looked for, and read, so that it counts for the lesson's version.
+const PICTURES_MAX: usize = 500;
+
 /// Kinds of things said to be missing on one page.
 const LACKS_MAX: usize = 50;
 
@@ -77,12 +80,14 @@ pub fn render(source: &SourceText, setting: Setting<'_>, images: &mut dyn FnMut(
     let prepared = fences::prepare(&placeholders::in_text(&source.text), &token);
     let mut page = Page {
         source,
+        lines: source.text.lines().collect(),
         prepared: &prepared,
         images,
         token: &token,
         setting,
         fragments: Vec::new(),
         image_places: HashMap::new(),
+        pictures: HashMap::new(),
         rendered: Rendered::default(),
     };
     page.remarks();
@@ -102,14 +107,18 @@ fn token_for(text: &str) -> String {
 /// A text on its way to HTML.
 struct Page<'a> {
     source: &'a SourceText,
+    /// Of the source: looked up for each place that is named, and counting to it each time would take for ever.
+    lines: Vec<&'a str>,
     prepared: &'a Prepared,
     images: &'a mut dyn FnMut(&str) -> Image,
     token: &'a str,
     setting: Setting<'a>,
     /// Our own markup, put in after the cleaning.
     fragments: Vec<String>,
-    /// Where a picture was first named.
-    image_places: HashMap<String, (u32, u32)>,
+    /// Where in the prepared text a picture was first named.
+    image_places: HashMap<String, usize>,
+    /// Pictures that were looked for.
+    pictures: HashMap<String, Image>,
     rendered: Rendered,
 }
 
@@ -168,7 +177,7 @@ impl<'a> Page<'a> {
                     events.by_ref().find(|(event, _)| matches!(event, Event::End(TagEnd::MetadataBlock(_))));
                 }
                 Event::Start(Tag::Image { dest_url, .. }) if !self.image_places.contains_key(dest_url.as_ref()) => {
-                    self.image_places.insert(dest_url.to_string(), self.place_at(range.start));
+                    self.image_places.insert(dest_url.to_string(), range.start);
                     kept.push(Event::Start(Tag::Image {
                         link_type: pulldown_cmark::LinkType::Inline,
                         dest_url,
@@ -203,7 +212,8 @@ impl<'a> Page<'a> {
 
     /// Names of Katacoda's that stay in the text: nobody fills them in.
     fn placeholders(&mut self) {
-        for (number, line) in (1..).zip(self.source.text.lines()).filter(|(_, line)| line.contains("[[")) {
+        let lines = self.lines.clone();
+        for (number, line) in (1..).zip(lines).filter(|(_, line)| line.contains("[[")) {
             if let Some(name) = placeholders::unknown_in(&placeholders::in_text(line)) {
                 let column = line.find(name).map_or(0, |at| line[..at].chars().count() as u32 - 1);
                 let message =
@@ -215,7 +225,7 @@ impl<'a> Page<'a> {
 
     /// `line` and column, from 1; 0 where they are not known.
     fn warn(&mut self, (line, column): (u32, u32), message: String, hint: Option<String>) {
-        if self.rendered.diagnostics.len() >= DIAGNOSTICS_MAX {
+        if self.has_said_all() {
             return;
         }
         let place = match (line, column) {
@@ -226,13 +236,21 @@ impl<'a> Page<'a> {
         self.rendered.diagnostics.push(Diagnostic::warning(place, message).maybe_hint(hint));
     }
 
+    /// No more is said about this text, so no place is worth a search.
+    fn has_said_all(&self) -> bool {
+        self.rendered.diagnostics.len() >= DIAGNOSTICS_MAX
+    }
+
     /// The author's line and column at an offset of the prepared text.
     fn place_at(&self, offset: usize) -> (u32, u32) {
+        if self.has_said_all() {
+            return (0, 0);
+        }
         let line = self.line_of(offset);
         let index = self.prepared.starts.partition_point(|&start| start <= offset);
         let start = index.checked_sub(1).map_or(0, |index| self.prepared.starts[index]);
         let before = self.prepared.markdown.get(start..offset).unwrap_or_default();
-        let written = self.source.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default();
+        let written = self.written(line);
         // What was put right before Markdown saw it stands elsewhere.
         let column = if written.starts_with(before) { before.chars().count() as u32 + 1 } else { 0 };
         (line, column)
@@ -240,10 +258,10 @@ impl<'a> Page<'a> {
 
     /// Where HTML names a picture.
     fn place_of_source(&self, source: &str) -> (u32, u32) {
-        if source.is_empty() {
+        if source.is_empty() || self.has_said_all() {
             return (0, 0);
         }
-        let lines = (1..).zip(self.source.text.lines());
+        let lines = (1..).zip(&self.lines);
         let mut found =
             lines.filter_map(|(number, line)| Some((number, line[..line.find(source)?].chars().count() as u32 + 1)));
         found.next().unwrap_or((0, 0))
@@ -251,8 +269,13 @@ impl<'a> Page<'a> {
 
     /// Where in a line its last action stands.
     fn place_of_directive(&self, line: u32) -> (u32, u32) {
-        let written = self.source.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default();
+        let written = self.written(line);
         (line, written.rfind("{{").map_or(0, |at| written[..at].chars().count() as u32 + 1))
+    }
+
+    /// A line of the source, from 1.
+    fn written(&self, line: u32) -> &'a str {
+        self.lines.get(line.saturating_sub(1) as usize).copied().unwrap_or_default()
     }
 
     /// The author's line at an offset of the prepared text.
@@ -270,8 +293,23 @@ impl<'a> Page<'a> {
 
 impl clean::Surroundings for Page<'_> {
     fn image(&mut self, source: &str) -> Result<String, Lack> {
-        (self.images)(source).map_err(|missing| {
-            let place = self.image_places.get(source).copied().unwrap_or_else(|| self.place_of_source(source));
+        let found = match self.pictures.get(source) {
+            Some(found) => found.clone(),
+            None if self.pictures.len() >= PICTURES_MAX => Err(MissingImage {
+                message: format!("more than {PICTURES_MAX} pictures in one text: `{source}` is not shown"),
+                hint: None,
+            }),
+            None => {
+                let found = (self.images)(source);
+                self.pictures.insert(source.to_owned(), found.clone());
+                found
+            }
+        };
+        found.map_err(|missing| {
+            let place = match self.image_places.get(source) {
+                Some(&offset) => self.place_at(offset),
+                None => self.place_of_source(source),
+            };
             self.warn(place, missing.message.clone(), missing.hint);
             let says = if source.is_empty() {
                 "the picture has no address.".into()

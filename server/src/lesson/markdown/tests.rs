@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::attacks::assert_harmless;
-use super::{Image, MissingImage, Rendered, Setting, markup, render};
+use super::{Image, MissingImage, PICTURES_MAX, Rendered, Setting, markup, render};
+use crate::lesson::diagnostic::DIAGNOSTICS_MAX;
 use crate::lesson::model::ActionVerb;
-use crate::lesson::source::decode;
+use crate::lesson::source::{TEXT_BYTES_MAX, decode};
 
 /// Pictures whose name holds `here` exist.
 fn image(source: &str) -> Image {
@@ -110,6 +111,8 @@ fn what_is_made_to_be_slow_is_not() {
         "`a`{{exex}} ",
         "http://a.b ",
         "<pre class=\"file\" data-filename=\"a\">\n",
+        "<script>\n",
+        "<div>\n\n",
         ">>a<<\n",
         ">>a<<\n(*) b <!--\n",
         "(*) a\n",
@@ -156,6 +159,37 @@ fn what_is_made_to_be_slow_is_not() {
         let start: String = text.chars().take(40).collect();
         assert!(started.elapsed() < SLOW, "{start:?} took {:?}", started.elapsed());
     }
+}
+
+/// What is said about a thing names its place: of very many things, in the longest text that is read.
+#[test]
+fn places_in_a_long_text_are_found_at_once() {
+    let longest = TEXT_BYTES_MAX as usize;
+    let tags = "<div>\n\n".repeat(longest / "<div>\n\n".len());
+    let pictures = |form: &str| (0..longest / 16).map(|number| form.replace('N', &format!("{number}.png"))).collect();
+    let texts: [String; 4] = [tags, pictures("![](N)\n\n"), pictures("![](N)"), pictures("<img src=N>\n")];
+    for text in texts {
+        let started = Instant::now();
+        let rendered = rendered(text.as_bytes());
+        let start: String = text.chars().take(40).collect();
+        assert!(started.elapsed() < 2 * SLOW, "{start:?} took {:?}", started.elapsed());
+        assert_eq!(rendered.diagnostics.len(), DIAGNOSTICS_MAX, "{start:?}");
+        assert!(rendered.diagnostics.iter().all(|it| it.line > 0), "{start:?}");
+    }
+}
+
+#[test]
+fn each_picture_is_looked_for_once_and_no_more_of_them_than_the_limit() {
+    let text: String = (0..2 * PICTURES_MAX).map(|number| format!("![](here{number}.png) ![](here0.png)\n")).collect();
+    let (source, _) = decode("text.md".into(), text.as_bytes());
+    let mut looked = 0;
+    let rendered = render(&source, Setting::default(), &mut |source| {
+        looked += 1;
+        Ok(source.to_owned())
+    });
+    assert_eq!(looked, PICTURES_MAX);
+    assert_eq!(rendered.html.matches("<img").count(), 3 * PICTURES_MAX);
+    assert!(rendered.diagnostics[0].message.contains("more than 500 pictures"));
 }
 
 /// The text content of the `<code>` of action `number`.
