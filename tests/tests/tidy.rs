@@ -1,5 +1,6 @@
 //! Rules of the source that the compiler does not check: the order of modules, where `unsafe` and raw
-//! system calls live, that every file says what it is for, and that only `config` reads the environment.
+//! system calls live, that every file says what it is for, that only `config` reads the environment, and that
+//! what the documents name is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,96 @@ fn only_config_reads_the_environment() {
         }
     }
     assert_eq!(findings, Findings::new());
+}
+
+#[test]
+fn what_the_specification_names_is_there() {
+    let findings = untrue(&read(&root().join("docs/SPECIFICATION.md")), &everything_that_may_be_named());
+    assert_eq!(findings, Findings::new());
+}
+
+#[test]
+fn what_a_document_links_is_there() {
+    let mut findings = Findings::new();
+    for document in documents() {
+        let folder = document.parent().expect("a document lies in a folder");
+        let text = read(&document);
+        for link in links(&text).filter(|link| !link.contains("://") && !folder.join(link).exists()) {
+            findings.push(format!("{}: {link} is not there", shown(&document)));
+        }
+    }
+    assert_eq!(findings, Findings::new());
+}
+
+/// Tests are named as in Rust (`a_key_is_echoed`) or as in a suite (`a key is echoed`). Each name must be some
+/// test's; in a row that ends with "there", one of the file linked last in its section.
+fn untrue(specification: &str, tests: &str) -> Findings {
+    let mut findings = Findings::new();
+    let mut linked: Vec<String> = Vec::new();
+    for row in specification.lines() {
+        if row.starts_with("## ") {
+            linked.clear();
+        }
+        if !row.starts_with("| ") {
+            continue;
+        }
+        let shown_by = row.rsplit(" | ").next().unwrap_or_default();
+        let here: Vec<String> = links(shown_by).map(|link| link.replace("../", "")).collect();
+        let only_there = here.is_empty() && !linked.is_empty() && shown_by.trim_end_matches(" |").ends_with(", there");
+        if !here.is_empty() {
+            linked = here;
+        }
+        for name in shown_by.split('`').skip(1).step_by(2).filter(|name| is_test(name)) {
+            let found = match only_there {
+                true => linked.iter().any(|file| holds(&read_if(file), name)),
+                false => holds(tests, name),
+            };
+            if !found {
+                findings.push(format!("{name}: no such test where the specification says"));
+            }
+        }
+    }
+    findings
+}
+
+/// Commands, files and settings stand in the same letters as tests.
+fn is_test(name: &str) -> bool {
+    let words = name.split(['_', ' ']).count();
+    words > 2 && !name.contains('/') && !name.contains('=') && !name.starts_with("make ")
+}
+
+/// `fn NAME(`, or NAME as the first words of a suite's test.
+fn holds(text: &str, name: &str) -> bool {
+    text.contains(&format!("fn {name}(")) || text.contains(&format!("test(\"{name}"))
+}
+
+fn read_if(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_default()
+}
+
+/// The text of every file that has tests.
+fn everything_that_may_be_named() -> String {
+    let mut files = all_sources();
+    for folder in ["web/tests", "tests/browser/suites"] {
+        let entries = fs::read_dir(root().join(folder)).expect("the folder of tests can be read");
+        files.extend(entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()));
+    }
+    files.iter().map(|file| read(file)).collect()
+}
+
+/// README, ARCHITECTURE, and what lies in `docs`.
+fn documents() -> Vec<PathBuf> {
+    let pages = |folder: PathBuf| fs::read_dir(folder).expect("the folder of documents can be read").flatten();
+    let all =
+        [root(), root().join("docs"), root().join("docs/decisions"), root().join("web"), root().join("tests/browser")];
+    let all = all.into_iter().flat_map(pages).map(|entry| entry.path());
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// Where `[words](LINK)` leads, without a part behind `#`.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let ends = |rest: &'_ str| rest.find([')', '#']);
+    text.split("](").skip(1).filter_map(move |rest| Some(&rest[..ends(rest)?])).filter(|link| !link.is_empty())
 }
 
 /// Names of `mod` declarations, in order.
@@ -163,6 +254,24 @@ fn shown(file: &Path) -> String {
 
 mod the_rules_themselves {
     use super::*;
+
+    #[test]
+    fn a_name_that_no_test_has_is_found() {
+        let row = |name: &str| format!("| A promise | `{name}` in [README](../README.md) |");
+        assert_eq!(untrue(&row("a_key_is_echoed"), "fn a_key_is_echoed() {}"), Findings::new());
+        assert_eq!(untrue(&row("a key is echoed"), "test(\"a key is echoed, twice\", () => {})"), Findings::new());
+        assert_eq!(untrue(&row("a_key_is_lost"), "fn a_key_is_echoed() {}").len(), 1);
+        let there = "| Another | `no_such_rule_is_here`, there |";
+        assert_eq!(
+            untrue(
+                &[&row("a_key_is_echoed"), there].join("\n"),
+                "fn a_key_is_echoed() {} fn no_such_rule_is_here() {}"
+            )
+            .len(),
+            1
+        );
+        assert_eq!(links("[a](b.md#c) and [d](#e)").collect::<Vec<_>>(), ["b.md"]);
+    }
 
     #[test]
     fn a_use_of_a_later_module_is_found_and_one_of_an_earlier_is_not() {

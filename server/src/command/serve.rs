@@ -187,6 +187,14 @@ pub struct Stop {
 impl Stop {
     /// Ends the service and every sandbox of its data directory; those that a killed service left, too.
     pub fn main(self) -> anyhow::Result<i32> {
+        // Opening it would make it, and a mistyped name would look like a service that has ended.
+        let directory = self.data.settings()?.data;
+        if !directory.exists() {
+            let directory = directory.display();
+            bail!(
+                "there is no data directory {directory}; name the one that the service was started with by --data or --config"
+            );
+        }
         let data = self.data.open()?;
         let Some(pid) = supervisor::running(data.root())? else {
             let ended = teardown::end_all(&data)?;
