@@ -179,6 +179,8 @@ async function look(visitor, state, faults, { where, deep = false } = {}) {
     if (terminalAlone) await show("lesson");
   }
   await page.setViewportSize(before);
+  // The page hears of its new width in the frame that follows.
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))));
 }
 
 test("the measures find what is wrong", async () => {
