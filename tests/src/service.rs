@@ -102,10 +102,13 @@ impl Service {
         Ok(ureq::get(format!("{}{path}", self.origin())).call()?.body_mut().read_to_string()?)
     }
 
-    /// `launch_us` of every launch that the web process logged.
+    /// Microseconds of every launch that the keeper logged.
     pub fn launches_us(&self) -> anyhow::Result<Vec<u64>> {
         let log = fs::read_to_string(&self.log)?;
-        let after = |line: &str| line.split("launch_us=").nth(1)?.split_whitespace().next()?.parse().ok();
+        let after = |line: &str| {
+            let (_, launched) = line.split_once("launched on image ")?;
+            launched.split(" in ").nth(1)?.split_whitespace().next()?.parse().ok()
+        };
         Ok(log.lines().filter_map(after).collect())
     }
 
