@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 /// Long enough to fetch the learners' image over a slow line.
 const READY: Duration = Duration::from_secs(600);
 
-/// Several times what an idle session takes, and a tenth of what one is counted with as a rule.
+/// What a session is counted with: several times what an idle one takes, so that hundreds find room on a small machine.
 const SESSION_MEMORY: &str = "32MiB";
 
 pub struct Service {
@@ -26,9 +26,8 @@ pub struct Service {
 
 impl Service {
     /// With the learners' image.
-    /// Each session is counted with [`SESSION_MEMORY`], so that hundreds of idle ones find room on a small machine.
     pub fn start(binary: &Path, data: &Path) -> anyhow::Result<Self> {
-        let mut service = Self::spawn(binary, data, &["--sessions-memory-per-session", SESSION_MEMORY])?;
+        let mut service = Self::spawn(binary, data, &[])?;
         let begin = Instant::now();
         while !service.image_ready()? {
             ensure!(begin.elapsed() < READY, "the learners' image does not become ready");
@@ -61,6 +60,7 @@ impl Service {
             .arg(data)
             .args(["--listen", &format!("127.0.0.1:{port}"), "--sessions-max", "400"])
             .args(flags)
+            .env("QUAYSIDE_SESSIONS_MEMORY_PER_SESSION", SESSION_MEMORY)
             .stdin(Stdio::null())
             .stderr(fs::File::create(&log)?)
             .spawn()

@@ -1,10 +1,10 @@
 // Every page but the workspace.
 
-import { improveCopy } from "./copycode.js";
-import { followFaults } from "./follow.js";
-import { improveLook } from "./look.js";
-import { improveMenu } from "./menu.js";
-import { improveCodeForm } from "./resume.js";
+import { improveCopy } from "./around/copycode.js";
+import { followFaults } from "./around/follow.js";
+import { improveLook } from "./around/look.js";
+import { improveMenu } from "./around/menu.js";
+import { improveCodeForm } from "./around/resume.js";
 
 improveLook();
 improveMenu();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Guard, STRING_MAX } from "../src/hostile.js";
+import { Guard, STRING_MAX } from "../src/terminal/hostile.js";
 
 const SIZE = () => ({ cols: 120, rows: 40 });
 

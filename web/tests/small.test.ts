@@ -2,12 +2,12 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { delayMs } from "../src/retry.js";
-import { Bell } from "../src/bell.js";
-import { isHardware } from "../src/hardware.js";
-import { COPY_MAX, written } from "../src/remote-copy.js";
-import { isReport } from "../src/answers.js";
-import { cleanPaste, lineCount, pressed, withCtrl } from "../src/text.js";
+import { delayMs } from "../src/connection/retry.js";
+import { Bell } from "../src/terminal/bell.js";
+import { isHardware } from "../src/terminal/hardware.js";
+import { COPY_MAX, written } from "../src/terminal/remote-copy.js";
+import { isReport } from "../src/terminal/answers.js";
+import { cleanPaste, lineCount, pressed, withCtrl } from "../src/terminal/text.js";
 
 test("a paste cannot end the shell's bracketed paste", () => {
   assert.equal(cleanPaste("ls \x1b[201~\nrm -rf ~\n"), "ls [201~\nrm -rf ~\n");

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ACK_EVERY, INPUT_FRAME, RESEND_MAX_MS, Stream, WAITING_MAX, type Effect } from "../src/stream.js";
-import { INPUT_MAX, type ToViewer } from "../src/wire.js";
+import { ACK_EVERY, INPUT_FRAME, RESEND_MAX_MS, Stream, WAITING_MAX, type Effect } from "../src/connection/stream.js";
+import { INPUT_MAX, type ToViewer } from "../src/connection/wire.js";
 
 const VIEWER = "0".repeat(32);
 const SIZE = { cols: 80, rows: 24 };

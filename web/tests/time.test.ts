@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { saying } from "../src/stage.js";
+import { saying } from "../src/machine/stage.js";
 import { initial, type Boot } from "../src/state.js";
-import { counted, passed, remaining, urgency } from "../src/time.js";
+import { counted, passed, remaining, urgency } from "../src/machine/time.js";
 import { words } from "../src/words.js";
 
 const MINUTE = 60_000;

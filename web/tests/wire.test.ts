@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
-import { decode, encode, hex, unhex, WireError, type FromViewer, type ToViewer } from "../src/wire.js";
+import { decode, encode, hex, unhex, WireError, type FromViewer, type ToViewer } from "../src/connection/wire.js";
 
 interface Golden {
   name: string;

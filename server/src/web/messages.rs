@@ -1,6 +1,6 @@
 //! The JSON of the pages' own interface: views and live messages, from the session's picture.
 //!
-//! The same words stand in `web/src/state.ts` and `web/src/live.ts`.
+//! The same words stand in `web/src/state.ts` and `web/src/connection/live.ts`.
 
 use std::time::Duration;
 

@@ -215,7 +215,7 @@ test("a text of every kind, in its own language, in colours that can be read, an
 test("questions and files can be read by everybody, on the phone, in the dark and when something is wrong", async () => {
   const faults = [];
   for (const size of Object.keys(SIZES)) {
-    const visitor = await Visitor.arrive(service, { size });
+    const visitor = await Visitor.arrive(service, { size, reducedMotion: "reduce" });
     const { page } = visitor;
     const look = async (what, options) => {
       for (const theme of ["light", "dark"]) {

@@ -2,16 +2,16 @@
 // the others go on.
 
 import { Terminal, type Events, type Run } from "./terminal.js";
-import type { Retry } from "./retry.js";
+import type { Retry } from "../connection/retry.js";
 import { sound } from "./bell.js";
-import { byId, setText } from "./dom.js";
+import { byId, setText } from "../dom.js";
 import { Halves } from "./halves.js";
 import type { Copied } from "./remote-copy.js";
-import { settings } from "./settings.js";
-import type { Final } from "./socket.js";
-import type { Store } from "./state.js";
-import type { Id, RunState } from "./wire.js";
-import { words } from "./words.js";
+import { settings } from "../settings.js";
+import type { Final } from "../connection/socket.js";
+import type { Store } from "../state.js";
+import type { Id, RunState } from "../connection/wire.js";
+import { words } from "../words.js";
 
 const TERMINALS_MAX = 9;
 const LETTERS = { min: 10, max: 28, usual: 14 };

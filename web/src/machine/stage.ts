@@ -1,9 +1,9 @@
 // Around the terminals: the strip under them, and the card that stands where there is no machine.
 
-import { byId, setText } from "./dom.js";
-import type { Notes } from "./notes.js";
-import { hasMachine, isOver, type State, type Store } from "./state.js";
-import { words } from "./words.js";
+import { byId, setText } from "../dom.js";
+import type { Notes } from "../around/notes.js";
+import { hasMachine, isOver, type State, type Store } from "../state.js";
+import { words } from "../words.js";
 
 /** A start that takes longer is counted. */
 const SLOW_START_S = 3;

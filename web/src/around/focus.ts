@@ -1,6 +1,6 @@
 // The focus is never lost: where what had it is gone, it goes to what took its place.
 
-import { byId, isShown } from "./dom.js";
+import { byId, isShown } from "../dom.js";
 
 /** Called after anything was shown, hidden or taken away. */
 export type KeepFocus = () => void;

@@ -1,9 +1,9 @@
 // Under the lesson on a phone: the terminal's last two lines, or what is the matter with it, in words.
 
-import { byId, setText } from "./dom.js";
+import { byId, setText } from "../dom.js";
 import type { Notes } from "./notes.js";
-import { saying } from "./stage.js";
-import { hasMachine, type Store } from "./state.js";
+import { saying } from "../machine/stage.js";
+import { hasMachine, type Store } from "../state.js";
 
 /** Between two looks at a terminal that prints. */
 const EVERY_MS = 150;

@@ -1,8 +1,8 @@
 // The button that copies a resume code. Without this script it is not there, and the code can be selected.
 
-import { copyText } from "./clipboard.js";
-import { setText } from "./dom.js";
-import { words } from "./words.js";
+import { copyText } from "../clipboard.js";
+import { setText } from "../dom.js";
+import { words } from "../words.js";
 
 const SAID_MS = 2_000;
 

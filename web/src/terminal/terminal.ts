@@ -3,21 +3,21 @@
 import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
 import { answerOnlyIf, isReport } from "./answers.js";
 import { Bell } from "./bell.js";
-import { copyText } from "./clipboard.js";
+import { copyText } from "../clipboard.js";
 import { Fit } from "./fit.js";
 import { Hardware } from "./hardware.js";
 import { Guard } from "./hostile.js";
 import { Keys, typeWithoutKeys } from "./keys.js";
 import { Links } from "./links.js";
 import { Clipboard52, type Copied } from "./remote-copy.js";
-import type { Retry } from "./retry.js";
-import { Socket, type Final } from "./socket.js";
-import { Stream, type Effect } from "./stream.js";
+import type { Retry } from "../connection/retry.js";
+import { Socket, type Final } from "../connection/socket.js";
+import { Stream, type Effect } from "../connection/stream.js";
 import { cleanPaste, lineCount } from "./text.js";
 import { scrollByTouch } from "./touch.js";
 import { measureLetters } from "./widths.js";
-import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "./wire.js";
-import { words } from "./words.js";
+import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "../connection/wire.js";
+import { words } from "../words.js";
 
 /** Lines kept above the screen; the server keeps a megabyte. */
 const SCROLLBACK = 5000;

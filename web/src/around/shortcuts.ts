@@ -1,7 +1,7 @@
 // Keys that work everywhere in the workspace. Ctrl+Shift with a digit or Enter belongs to no browser and no
 // desktop, and the shell sees no difference to the key without Shift; each can be switched off in the menu.
 
-import { settings } from "./settings.js";
+import { settings } from "../settings.js";
 
 /** By the key's place, as a digit with Shift is another sign on each keyboard. */
 const KEYS: Record<string, Shortcut> = { Digit1: "lesson", Digit2: "terminal", Enter: "check", NumpadEnter: "check" };

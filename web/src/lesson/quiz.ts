@@ -4,10 +4,10 @@
 //     ▲               │
 //     └── a change ───┘                   what was said was about another answer
 
-import { Refusal, type Api } from "./api.js";
-import { byId, setText } from "./dom.js";
-import type { Piece, Store, Verdict } from "./state.js";
-import { words } from "./words.js";
+import { Refusal, type Api } from "../connection/api.js";
+import { byId, setText } from "../dom.js";
+import type { Piece, Store, Verdict } from "../state.js";
+import { words } from "../words.js";
 
 /** An answer of this page's life, for who pages back without a session that keeps it. */
 interface Answer {

@@ -1,7 +1,7 @@
 // News of the session, as they happen. On connecting the server first tells how everything stands.
 
 import { Socket, type Final } from "./socket.js";
-import type { CheckView, Environment, LineView, Phase, TimeView } from "./state.js";
+import type { CheckView, Environment, LineView, Phase, TimeView } from "../state.js";
 import type { Retry } from "./retry.js";
 
 export type News =

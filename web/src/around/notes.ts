@@ -1,7 +1,7 @@
 // The note that floats over the water: one at a time, the newest, and none over the line that is typed.
 
-import { byId, isShown, setText } from "./dom.js";
-import { words } from "./words.js";
+import { byId, isShown, setText } from "../dom.js";
+import { words } from "../words.js";
 
 export interface Note {
   is: "wait" | "lost" | "warn" | "info";

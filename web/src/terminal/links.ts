@@ -2,7 +2,7 @@
 
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import type { ILinkHandler, Terminal } from "@xterm/xterm";
-import { words } from "./words.js";
+import { words } from "../words.js";
 
 /** What is shown of a target; the browser shows the rest. */
 const SHOWN_MAX = 200;

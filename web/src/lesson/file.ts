@@ -2,10 +2,10 @@
 //
 // A page names an action by its number; which file that is, the server knows. Nothing is edited here.
 
-import { Refusal, type Api } from "./api.js";
-import { byId, setText } from "./dom.js";
-import { obstacle, type FileView, type Store } from "./state.js";
-import { words } from "./words.js";
+import { Refusal, type Api } from "../connection/api.js";
+import { byId, setText } from "../dom.js";
+import { obstacle, type FileView, type Store } from "../state.js";
+import { words } from "../words.js";
 
 const WRITTEN_MS = 4000;
 

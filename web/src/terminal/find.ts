@@ -1,9 +1,9 @@
 // Finding a word in what a terminal holds. The work is the add-on's, which is fetched when somebody looks.
 
 import type { SearchAddon } from "@xterm/addon-search";
-import { byId, setText } from "./dom.js";
+import { byId, setText } from "../dom.js";
 import type { Terminal } from "./terminal.js";
-import { words } from "./words.js";
+import { words } from "../words.js";
 
 /** More places than this are not marked, and not counted. */
 const PLACES_MAX = 1000;

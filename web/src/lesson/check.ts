@@ -1,9 +1,9 @@
 // "Your turn": the check's button and its words, in a room that is always there.
 
-import { Refusal, type Api } from "./api.js";
-import { setText } from "./dom.js";
-import { obstacle, type CheckView, type State, type Store } from "./state.js";
-import { words } from "./words.js";
+import { Refusal, type Api } from "../connection/api.js";
+import { setText } from "../dom.js";
+import { obstacle, type CheckView, type State, type Store } from "../state.js";
+import { words } from "../words.js";
 
 type Saying = { is: string; strong: string; count?: string; text: string; output?: string };
 

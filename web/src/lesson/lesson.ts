@@ -1,8 +1,8 @@
 // From page to page of a lesson without losing the terminal. The links work by themselves; with this script
 // only the lesson and the foot are exchanged, and the address with them.
 
-import { byId } from "./dom.js";
-import type { Boot, Store } from "./state.js";
+import { byId } from "../dom.js";
+import type { Boot, Store } from "../state.js";
 
 /** What differs between two pages of a scenario. */
 const PARTS = ["steps", "lesson", "turn"];

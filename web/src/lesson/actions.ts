@@ -6,13 +6,13 @@
 // A press makes an id; whatever happens to the connection, the same id is sent again and the other side types
 // it once. States live here by page and place, so that they are still there when the learner pages back.
 
-import { copyText } from "./clipboard.js";
-import { byId, setText } from "./dom.js";
-import { obstacle, type State, type Store } from "./state.js";
-import type { Tabs } from "./tabs.js";
-import { pressed } from "./text.js";
-import { newId, type Id, type RunState } from "./wire.js";
-import { words } from "./words.js";
+import { copyText } from "../clipboard.js";
+import { byId, setText } from "../dom.js";
+import { obstacle, type State, type Store } from "../state.js";
+import type { Tabs } from "../terminal/tabs.js";
+import { pressed } from "../terminal/text.js";
+import { newId, type Id, type RunState } from "../connection/wire.js";
+import { words } from "../words.js";
 
 /** A second click of a double click must not meet a Stop. */
 const STOP_AFTER_MS = 1000;

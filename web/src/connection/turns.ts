@@ -1,7 +1,7 @@
 // Tabs of one browser take turns at their first start. A browser that was never here gets its cookie with the answer
 // to it: of two tabs that start at once, each would become a learner of its own, and one would lose its machine.
 
-import { settings } from "./settings.js";
+import { settings } from "../settings.js";
 import { newId } from "./wire.js";
 
 const TURN = "starting";

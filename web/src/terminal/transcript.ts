@@ -1,9 +1,9 @@
 // A terminal as plain text: to read with a screen reader, to select across pages, to take along.
 
-import { copyText } from "./clipboard.js";
-import { byId, setText } from "./dom.js";
+import { copyText } from "../clipboard.js";
+import { byId, setText } from "../dom.js";
 import type { Terminal } from "./terminal.js";
-import { words } from "./words.js";
+import { words } from "../words.js";
 
 export class Transcript {
   private readonly dialog = byId("transcript", HTMLDialogElement);

@@ -1,9 +1,9 @@
 // The phone's two views, and the keys that its keyboard lacks.
 
-import { readText } from "./clipboard.js";
-import { byId } from "./dom.js";
-import type { Tabs } from "./tabs.js";
-import { withCtrl } from "./text.js";
+import { readText } from "../clipboard.js";
+import { byId } from "../dom.js";
+import type { Tabs } from "../terminal/tabs.js";
+import { withCtrl } from "../terminal/text.js";
 
 type Modifier = "ctrl" | "alt";
 

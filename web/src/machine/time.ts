@@ -3,12 +3,12 @@
 // The server tells how much is left, never when it ends: the two clocks may differ by anything. From then on the
 // page counts by itself, and is told again every so often.
 
-import type { Api } from "./api.js";
-import { Refusal } from "./api.js";
-import { byId, setText } from "./dom.js";
-import type { Notes } from "./notes.js";
-import { hasMachine, type State, type Store } from "./state.js";
-import { words } from "./words.js";
+import type { Api } from "../connection/api.js";
+import { Refusal } from "../connection/api.js";
+import { byId, setText } from "../dom.js";
+import type { Notes } from "../around/notes.js";
+import { hasMachine, type State, type Store } from "../state.js";
+import { words } from "../words.js";
 
 const MINUTE = 60_000;
 /** Below these the pill is amber, and a note asks. */

@@ -1,6 +1,6 @@
 // The server's HTTP interface, as functions. Paths are built on the base path that the server wrote into the page.
 
-import type { Boot, CheckView, FileView, Offer, SessionView, Verdict } from "./state.js";
+import type { Boot, CheckView, FileView, Offer, SessionView, Verdict } from "../state.js";
 import { inTurn } from "./turns.js";
 
 /** The server said no, in words for the learner; `status` 0: it did not answer. */

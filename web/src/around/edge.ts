@@ -1,6 +1,6 @@
 // The yellow line is the handle between lesson and terminal: pointer, arrows, Home, End, double click.
 
-import { byId } from "./dom.js";
+import { byId } from "../dom.js";
 
 /** Per cent of the width that the lesson may have; pages.rs has the same. */
 const LIMITS = { min: 25, max: 60 };

@@ -2,8 +2,8 @@
 // page's `#sheet` is shown here, so that nobody leaves the terminal. Forms in it are posted and answered here, too.
 
 import { improveCopy } from "./copycode.js";
-import { byId } from "./dom.js";
-import { words } from "./words.js";
+import { byId } from "../dom.js";
+import { words } from "../words.js";
 
 const dialog = byId("dialog", HTMLDialogElement);
 const body = byId("dialog-body");

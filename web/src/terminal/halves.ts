@@ -1,9 +1,9 @@
 // The stage in two halves: side by side or above each other, with an edge that moves. Which terminal stands in
 // which half is the tabs' business. The way and the place of the edge are remembered by this browser.
 
-import { byId, setText } from "./dom.js";
-import { settings } from "./settings.js";
-import { words } from "./words.js";
+import { byId, setText } from "../dom.js";
+import { settings } from "../settings.js";
+import { words } from "../words.js";
 
 type Way = "row" | "column";
 

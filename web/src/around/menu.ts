@@ -1,6 +1,6 @@
 // The menu: opens and closes by itself, as a disclosure. This adds Esc, a click elsewhere, and the arrows.
 
-import { isShown } from "./dom.js";
+import { isShown } from "../dom.js";
 
 /** What can be reached in the menu, in order. */
 const STOPS = "summary, button, input, a[href]";

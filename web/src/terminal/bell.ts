@@ -1,7 +1,7 @@
 // The bell: a sign, and a sound for who wants one; never more than a few in a second, as a program may ring a
 // million times.
 
-import { settings } from "./settings.js";
+import { settings } from "../settings.js";
 
 const BETWEEN_MS = 300;
 const TONE_HZ = 660;

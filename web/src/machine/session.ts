@@ -1,10 +1,10 @@
 // The learner's machine: asked for as soon as the page is open, followed until it ends.
 
-import { Refusal, type Api } from "./api.js";
-import { Live, type News } from "./live.js";
-import type { Retry } from "./retry.js";
-import type { Final } from "./socket.js";
-import { hasMachine, isOver, type Phase, type SessionView, type Store } from "./state.js";
+import { Refusal, type Api } from "../connection/api.js";
+import { Live, type News } from "../connection/live.js";
+import type { Retry } from "../connection/retry.js";
+import type { Final } from "../connection/socket.js";
+import { hasMachine, isOver, type Phase, type SessionView, type Store } from "../state.js";
 import { counted } from "./time.js";
 
 /** Tries to reconnect after which the server is asked whether there is still something to connect to. */
