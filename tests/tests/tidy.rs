@@ -123,9 +123,9 @@ fn is_test(name: &str) -> bool {
     words > 2 && !name.contains('/') && !name.contains('=') && !name.starts_with("make ")
 }
 
-/// `fn NAME(`, or NAME as the first words of a suite's test.
+/// `fn NAME(`, or a row `NAME: "…"` of a macro that makes tests, or NAME as the first words of a suite's test.
 fn holds(text: &str, name: &str) -> bool {
-    text.contains(&format!("fn {name}(")) || text.contains(&format!("test(\"{name}"))
+    [format!("fn {name}("), format!("    {name}: \""), format!("test(\"{name}")].iter().any(|it| text.contains(it))
 }
 
 fn read_if(file: &str) -> String {
