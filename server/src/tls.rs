@@ -7,11 +7,12 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime};
 
+use nix::fcntl::OFlag;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
@@ -53,6 +54,8 @@ pub struct Checked {
 pub enum TlsError {
     #[error("cannot read {setting}, {}", .path.display())]
     Unreadable { setting: &'static str, path: PathBuf, source: io::Error },
+    #[error("{setting}, {}, is not a file; name the PEM file itself", .path.display())]
+    NoFile { setting: &'static str, path: PathBuf },
     #[error("{setting}, {}, has more than {FILE_MAX} bytes, which no certificate or key needs", .path.display())]
     TooLong { setting: &'static str, path: PathBuf },
     #[error("web.tls-certificate has no certificate that reads; it must be PEM, with -----BEGIN CERTIFICATE-----")]
@@ -86,7 +89,12 @@ impl Files {
 fn text(setting: &'static str, path: &Path) -> Result<String, TlsError> {
     let unreadable = |source| TlsError::Unreadable { setting, path: path.into(), source };
     let mut text = String::new();
-    let file = fs::File::open(path).map_err(unreadable)?;
+    // Whoever opens a pipe waits for its writer, and the supervisor must not.
+    let file =
+        fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(TlsError::NoFile { setting, path: path.into() });
+    }
     file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > FILE_MAX {
         return Err(TlsError::TooLong { setting, path: path.into() });
@@ -257,7 +265,13 @@ mod tests {
         assert!(matches!(mixed(&one.key, &one.key), TlsError::NoCertificate));
         let missing = mixed(Path::new("/nowhere/c.pem"), &one.key);
         assert_eq!(missing.to_string(), "cannot read web.tls-certificate, /nowhere/c.pem");
-        assert!(matches!(mixed(Path::new("/dev/zero"), &one.key), TlsError::TooLong { .. }));
+        let long = one.key.with_file_name("long.pem");
+        fs::write(&long, vec![b'x'; FILE_MAX as usize + 1]).expect("a file");
+        assert!(matches!(mixed(&long, &one.key), TlsError::TooLong { .. }));
+        let pipe = one.key.with_file_name("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        assert!(matches!(mixed(&pipe, &one.key), TlsError::NoFile { .. }), "and nobody waits for its writer");
+        assert!(matches!(mixed(Path::new("/dev/zero"), &one.key), TlsError::NoFile { .. }));
     }
 
     #[test]
