@@ -52,8 +52,9 @@ const TICK: Duration = Duration::from_millis(4);
 /// In the middle a key waits for no tick: who has slept goes first. What is left are its switches between five
 /// processes, at their slowest.
 const MEDIAN_FLOOR: Duration = Duration::from_millis(1);
-/// At worst it waits for one at each of three processes: web, shim and bash.
-const TAIL_FLOOR: Duration = TICK.saturating_mul(3);
+/// Of a hundred keys the last may wait for a whole round of five turns: a fork bomb, with nobody else at work on
+/// two cores, made it 24 to 31 ms, and idle it is 1.
+const TAIL_FLOOR: Duration = TICK.saturating_mul(5);
 /// An answer within it feels like the key's own.
 const NETWORK_TAIL_MAX: Duration = Duration::from_millis(100);
 /// A terminal's scrollback, a few viewers' queues, and what an allocator keeps of them.
