@@ -34,11 +34,12 @@ export function scrollByTouch(pane: HTMLElement, xterm: Terminal): void {
     for (let n = 0; n < Math.abs(lines); n++) screen.dispatchEvent(new WheelEvent("wheel", step));
   };
 
-  const coast = (x: number, y: number): void => {
+  /** Goes on by itself on the screen that was thrown: a pager that opens meanwhile begins at its first line. */
+  const coast = (x: number, y: number, screen: "normal" | "alternate"): void => {
     speed *= FRICTION;
-    if (Math.abs(speed) < STILL_PX) return;
+    if (Math.abs(speed) < STILL_PX || xterm.buffer.active.type !== screen) return;
     turn(x, y, speed);
-    frame = requestAnimationFrame(() => coast(x, y));
+    frame = requestAnimationFrame(() => coast(x, y, screen));
   };
 
   pane.addEventListener("touchstart", (event) => {
@@ -69,6 +70,6 @@ export function scrollByTouch(pane: HTMLElement, xterm: Terminal): void {
     if (event.cancelable) event.preventDefault();
     const { x, y, movedAt } = finger;
     finger = undefined;
-    if (event.timeStamp - movedAt < REST_MS) coast(x, y);
+    if (event.timeStamp - movedAt < REST_MS) coast(x, y, xterm.buffer.active.type);
   }, { passive: false });
 }
