@@ -41,7 +41,7 @@ use self::database::Installed;
 use self::fetch::{Expected, Fetcher};
 use self::resolve::Prefer;
 use super::beneath::{Meta, Name, Root};
-use super::digest;
+use super::measure;
 use super::progress::{Meter, in_parallel};
 use super::unpack::{self, Limits, UnpackError};
 
@@ -294,7 +294,7 @@ fn is_intact(path: &Path, pin: &Pin) -> bool {
         return false;
     }
     let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash).is_ok() && digest::hex(&hash.finalize()) == pin.sha256
+    io::copy(&mut file, &mut hash).is_ok() && measure::hex(&hash.finalize()) == pin.sha256
 }
 
 fn names(pins: &[Pin]) -> String {
