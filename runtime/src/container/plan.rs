@@ -373,3 +373,99 @@ fn become_program(spec: &ContainerSpec) -> Vec<Step> {
     ]);
     steps
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> ContainerSpec {
+        let layers = vec!["/images/layers/a".into(), "/images/layers/b".into()];
+        ContainerSpec::new("build-7", layers, "/build/7/upper".into(), "/build/7/work".into(), &["sh", "-c", "make"])
+    }
+
+    fn plan(spec: &ContainerSpec) -> Plan {
+        Plan::new(spec, "nameserver 192.0.2.1\n", None).expect("a good spec")
+    }
+
+    fn position(plan: &Plan, is: impl Fn(&Step) -> bool) -> usize {
+        plan.steps.iter().position(is).expect("the plan has such a step")
+    }
+
+    #[test]
+    fn a_run_as_root() {
+        insta::assert_json_snapshot!(plan(&spec()));
+    }
+
+    #[test]
+    fn a_run_with_mounts_a_user_and_without_a_network() {
+        let mut spec = spec();
+        let cache = Source::Path { root: "/build/caches".into(), path: "go".into() };
+        let stage = Source::Layers { layers: vec!["/images/layers/a".into()], path: "/src".into(), scratch: None };
+        spec.mounts = vec![
+            Mount { from: cache, at: "/root/.cache/go".into(), read_only: false },
+            Mount { from: stage, at: "/src".into(), read_only: true },
+            Mount { from: Source::Tmpfs { size_bytes: Some(4096), mode: 0o1777 }, at: "/tmp".into(), read_only: false },
+        ];
+        spec.network = Network::None;
+        spec.user = "app".into();
+        spec.read_only_root = true;
+        spec.extra_hosts = vec![("192.0.2.7".into(), "pier".into())];
+        spec.limits.rlimits = vec![("nofile".into(), 1024, 4096)];
+        insta::assert_json_snapshot!(plan(&spec));
+    }
+
+    #[test]
+    fn what_needs_rights_comes_before_they_go_and_the_program_last() {
+        let plan = plan(&spec());
+        let order = [
+            position(&plan, |step| matches!(step, Step::Overlay { .. })),
+            position(&plan, |step| matches!(step, Step::Pivot { .. })),
+            position(&plan, |step| matches!(step, Step::CloseDescriptors)),
+            position(&plan, |step| matches!(step, Step::WorkingDirectory { .. })),
+            position(&plan, |step| matches!(step, Step::Seccomp { may_administer: false })),
+            position(&plan, |step| matches!(step, Step::BecomeUser)),
+            position(&plan, |step| matches!(step, Step::KeepCapabilities { .. })),
+            position(&plan, |step| matches!(step, Step::DieWithMonitor)),
+            position(&plan, |step| matches!(step, Step::Execute { .. })),
+        ];
+        assert!(order.is_sorted(), "{order:?}");
+        assert_eq!(order[8], plan.steps.len() - 1);
+    }
+
+    #[test]
+    fn every_file_system_that_is_written_lets_no_device_be_opened() {
+        for step in plan(&spec()).steps {
+            if let Step::Mount { fs, flags, .. } = step {
+                assert!(flags.nodev || fs == "devpts", "{fs}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mount_below_another_comes_after_it_and_is_made_in_it() {
+        let mount =
+            |at: &str| Mount { from: Source::Tmpfs { size_bytes: None, mode: 0o755 }, at: at.into(), read_only: false };
+        let spec = ContainerSpec { mounts: vec![mount("/a/b/c"), mount("/a")], ..spec() };
+        let plan = plan(&spec);
+        let at = |place: &'static str| {
+            position(&plan, move |step| matches!(step, Step::Mount { at, .. } if at == Path::new(place)))
+        };
+        assert!(at("/a") < at("/a/b/c"));
+        let Some(Step::MountPoints { targets, .. }) =
+            plan.steps.iter().find(|step| matches!(step, Step::MountPoints { .. }))
+        else {
+            panic!("the plan makes mount points")
+        };
+        assert!(!targets.iter().any(|target| target.at == Path::new("/a/b/c")));
+    }
+
+    #[test]
+    fn an_unmasked_container_that_may_administer_has_all_of_proc_and_the_shorter_table() {
+        let mut spec = spec();
+        spec.privileges.masked = false;
+        spec.privileges.capabilities.push("SYS_ADMIN".into());
+        let plan = plan(&spec);
+        assert!(!plan.steps.iter().any(|step| matches!(step, Step::Hide { .. } | Step::MakeReadOnly { .. })));
+        position(&plan, |step| matches!(step, Step::Seccomp { may_administer: true }));
+    }
+}
