@@ -11,4 +11,10 @@ pub mod warning;
 pub mod shell;
 pub mod syntax;
 pub mod instruction;
+pub mod dockerfile;
+pub mod scope;
 pub mod stages;
+pub mod pattern;
+pub mod ignore;
+
+pub use dockerfile::{Dockerfile, Stage, parse, parse_trigger};

@@ -159,7 +159,7 @@ impl fmt::Display for Quotation<'_> {
 }
 
 /// The name of `known` that `wrong` is most likely a slip of, compared without regard to case.
-fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// Nobody misspells a longer word of a Dockerfile, and the distance of two words costs the product of their lengths.
     const WORD_MAX_CHARS: usize = 64;
     if wrong.chars().count() > WORD_MAX_CHARS {

@@ -5,9 +5,21 @@
 //!
 //! Reading is in the files beside this one, `show` writes an instruction down again.
 
+pub mod duration;
+pub mod ports;
+mod flags;
+mod mount;
+mod command;
+mod files;
+mod run;
+mod read;
+mod show;
+
 use std::time::Duration;
 
 use serde::Serialize;
+
+pub use read::{NAMES, step};
 
 use super::source::{Span, Word};
 
