@@ -1,0 +1,3 @@
+//! Building an image from a Dockerfile.
+
+pub mod steps;
