@@ -7,7 +7,8 @@
 //!
 //! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
 
-mod beneath;
+pub mod beneath;
+pub mod archive;
 mod digest;
 mod layout;
 mod elf;
