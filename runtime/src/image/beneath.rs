@@ -288,12 +288,7 @@ impl Root {
             match rustix::fs::openat2(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
                 // A rename somewhere made the kernel unsure that we are still beneath: openat2(2) says to try again.
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                // ENOTDIR is a link too, where a folder was asked for and the link came last.
-                Err(Errno::LOOP | Errno::NOTDIR) => {
-                    let why =
-                        format!("on the way {} is a file or a symbolic link, which is never followed", path.display());
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-                }
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(folder::never_followed(path)),
                 result => return Ok(result?),
             }
         }

@@ -50,7 +50,7 @@ pub fn unpack(
     place: &dyn Fn(&Name) -> Place,
 ) -> Result<Unpacked, UnpackError> {
     let mut unpacked = Unpacked::default();
-    walk(&mut archive, limits, &mut |entry, content| {
+    walk::<UnpackError>(&mut archive, limits, &mut |entry, content| {
         let at = place(&entry.name);
         unpacked.names.push(entry.name.clone());
         let Place::At(name) = at else { return Ok(()) };
@@ -62,10 +62,9 @@ pub fn unpack(
 /// Reads the small files of an archive into memory, by name; for the control part of a package.
 pub fn read_small(mut archive: impl Read, limits: Limits) -> Result<Vec<(Name, Vec<u8>)>, UnpackError> {
     let mut files = Vec::new();
-    walk(&mut archive, limits, &mut |entry, content| {
+    walk::<UnpackError>(&mut archive, limits, &mut |entry, content| {
         if let Kind::File = entry.kind {
-            let bytes =
-                content.bytes().map_err(|source| UnpackError::Write { name: entry.name.clone(), source })?;
+            let bytes = content.bytes().map_err(|source| UnpackError::Write { name: entry.name.clone(), source })?;
             files.push((entry.name.clone(), bytes));
         }
         Ok(())
@@ -102,8 +101,8 @@ fn write(
 }
 
 fn hard_link(root: &Root, name: &Name, target: &[u8], place: &dyn Fn(&Name) -> Place) -> Result<(), UnpackError> {
-    let existing = Name::parse(target)
-        .map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
+    let existing =
+        Name::parse(target).map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
     let Place::At(existing) = place(&existing) else { return Ok(()) };
     root.hard_link(name, &existing).map_err(|source| UnpackError::Link {
         name: name.clone(),

@@ -6,14 +6,12 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use sha2::{Digest as _, Sha256};
-
 use super::compression::{Compression, decompress};
 use super::limits::Limits;
 use super::unpack::{UnpackError, Unpacked, unpack};
 use super::walk::ArchiveError;
 use crate::image::beneath::Root;
-use crate::image::digest;
+use crate::image::digest::{Digest, Hashing};
 
 /// Buffers between the two: 2 MiB in all, some files' worth.
 const AHEAD_BUFFERS: usize = 8;
@@ -23,8 +21,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Taken {
     pub compression: Compression,
-    /// SHA-256 of the archive without its compression, in hexadecimal digits: what a layer is known by.
-    pub diff_id: String,
+    /// The digest of the archive without its compression: what a layer is known by.
+    pub diff_id: Digest,
     /// Bytes of that archive.
     pub archive_bytes: u64,
     pub unpacked: Unpacked,
@@ -35,25 +33,10 @@ pub fn unpack_blob(blob: impl Read + Send, root: &Root, limits: Limits) -> Resul
     let failed = |source| ArchiveError::Read { after: "its beginning".into(), source };
     let plain = decompress(blob).map_err(failed)?;
     let compression = plain.compression;
-    let mut summed = Summed { inner: plain, hash: Sha256::new(), bytes: 0 };
-    let unpacked = read_ahead(&mut summed, |archive| unpack(archive, root, limits))?;
-    let diff_id = digest::hex(&summed.hash.finalize());
-    Ok(Taken { compression, diff_id, archive_bytes: summed.bytes, unpacked })
-}
-
-struct Summed<R> {
-    inner: R,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl<R: Read> Read for Summed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..read]);
-        self.bytes += read as u64;
-        Ok(read)
-    }
+    let mut hashing = Hashing::new(plain);
+    let unpacked = read_ahead(&mut hashing, |archive| unpack(archive, root, limits))?;
+    let (diff_id, archive_bytes, _) = hashing.finish();
+    Ok(Taken { compression, diff_id, archive_bytes, unpacked })
 }
 
 /// Reads a stream in a thread of its own, which ends when the stream does or `consume` has had enough.

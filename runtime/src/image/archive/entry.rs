@@ -95,7 +95,8 @@ impl Extension {
     /// How many bytes follow the header in the archive. A link or a device has none, whatever its header says: some
     /// writers put the size of the file there that it leads to.
     pub fn stored_bytes(&self, header: &Header) -> Result<u64, EntryError> {
-        let field = |value: Option<u64>| value.ok_or_else(|| EntryError::Field { name: self.shown(header), field: "size" });
+        let field =
+            |value: Option<u64>| value.ok_or_else(|| EntryError::Field { name: self.shown(header), field: "size" });
         match header.entry_type() {
             EntryType::Link
             | EntryType::Symlink

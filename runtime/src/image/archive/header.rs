@@ -48,12 +48,8 @@ impl Header {
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let records = self.records();
         if !records.is_empty() {
-            let header = Header {
-                kind: b'x',
-                path: b"PaxHeader".to_vec(),
-                size: records.len() as u64,
-                ..Header::default()
-            };
+            let header =
+                Header { kind: b'x', path: b"PaxHeader".to_vec(), size: records.len() as u64, ..Header::default() };
             out.write_all(&header.block())?;
             out.write_all(&records)?;
             fill_block(out, records.len() as u64)?;
@@ -137,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_small_header_is_one_block_that_others_read() {
-        let header = Header { path: b"etc/motd".to_vec(), mode: 0o644, uid: 7, size: 12, mtime: 99, ..Header::default() };
+        let header =
+            Header { path: b"etc/motd".to_vec(), mode: 0o644, uid: 7, size: 12, mtime: 99, ..Header::default() };
         let bytes = written(&header);
         assert_eq!(bytes.len(), BLOCK_BYTES);
         let read = tar::Header::from_byte_slice(&bytes);

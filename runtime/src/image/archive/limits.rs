@@ -16,8 +16,7 @@ pub struct Limits {
 impl Limits {
     /// A layer of an image. The largest in use, with a machine learning framework or a whole TeX, have 10 GB and 200,000
     /// files, and a file with attributes takes two headers.
-    pub const LAYER: Limits =
-        Limits { bytes_max: 16 * 1024 * 1024 * 1024, entries_max: 500_000, depth_max: DEPTH_MAX };
+    pub const LAYER: Limits = Limits { bytes_max: 16 * 1024 * 1024 * 1024, entries_max: 500_000, depth_max: DEPTH_MAX };
 
     /// A package. The largest that a lesson needs (a Go toolchain) has 500 MB in 15,000 files.
     pub const PACKAGE: Limits =

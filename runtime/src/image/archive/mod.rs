@@ -21,6 +21,7 @@ pub mod unpack;
 pub mod blob;
 pub mod header;
 pub mod pack;
+pub mod merge;
 
 /// Everything in a tar stream begins at a multiple of this, and is filled up to one (tar(5)).
 const BLOCK_BYTES: usize = 512;

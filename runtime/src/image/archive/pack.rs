@@ -12,13 +12,13 @@
 //! - two blocks of zeros at the end, and nothing behind them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{FileType, Stat};
-use sha2::{Digest as _, Sha256};
 
 use super::entry::{ID_MAX, is_kept_attribute};
 use super::header::{Header, fill_block, write_end};
@@ -26,17 +26,21 @@ use super::limits::DEPTH_MAX;
 use super::unpack::is_whiteout;
 use super::whiteout::{self, OPAQUE, OPAQUE_XATTR};
 use crate::image::beneath::{self, Device, Folder, Name, Root, Xattr};
-use crate::image::digest;
+use crate::image::digest::{Digest, Hashing};
 
 const COPY_BYTES: usize = 64 * 1024;
 
 /// What was packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
-    /// SHA-256 of the archive, in hexadecimal digits.
-    pub diff_id: String,
+    /// The digest of the archive.
+    pub diff_id: Digest,
     /// Bytes of the archive.
-    pub size_bytes: u64,
+    pub archive_bytes: u64,
+    /// Bytes of the files' content, a file with several names counted once.
+    pub bytes: u64,
+    /// Files with a content of their own.
+    pub files: u64,
     pub entries: u64,
 }
 
@@ -61,122 +65,135 @@ pub enum PackError {
 
 /// Writes the canonical archive of a layer.
 pub fn pack(layer: &Root, out: &mut dyn Write) -> Result<Packed, PackError> {
-    let hashed = BufWriter::with_capacity(COPY_BYTES, Hashing { out, hash: Sha256::new(), bytes: 0 });
-    let mut packing = Packing { out: hashed, first_names: HashMap::new(), entries: 0 };
+    let mut packing = Packing::new(out);
     let top = Name::root();
     let folder = layer.folder(&top).map_err(|source| PackError::Read { name: top.clone(), source })?;
-    packing.directory(&top, &folder)?;
-    packing.finish().map_err(|source| PackError::Write { name: top, source })
+    directory(&mut packing, &top, &folder)?;
+    packing.finish()
 }
 
-/// Passes bytes on, and knows their digest and how many they were.
-struct Hashing<'a> {
-    out: &'a mut dyn Write,
-    hash: Sha256,
-    bytes: u64,
-}
-
-impl Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
+/// What is in a directory. It goes as deep as [`DEPTH_MAX`].
+fn directory(packing: &mut Packing, name: &Name, folder: &Folder) -> Result<(), PackError> {
+    let read = |source| PackError::Read { name: name.clone(), source };
+    if name.depth() >= DEPTH_MAX {
+        return Err(PackError::Depth { name: name.clone() });
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+    if folder.xattr(OPAQUE_XATTR).map_err(read)?.as_deref() == Some(b"y") {
+        packing.mark(name, OPAQUE.as_bytes())?;
     }
+    for last in folder.list().map_err(read)? {
+        let below = name.join(&last);
+        let failed = |source| PackError::Read { name: below.clone(), source };
+        // What was removed since is not there: who packs a tree that changes gets one of its states.
+        let Some(stat) = folder.find(&last).map_err(failed)? else { continue };
+        if is_whiteout(&stat) {
+            packing.mark(name, &whiteout::written(&last))?;
+        } else if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            packing.directory_entry(&below, folder, &last, &stat)?;
+            directory(packing, &below, &folder.enter(&last).map_err(failed)?)?;
+        } else {
+            packing.file_entry(&below, folder, &last, &stat)?;
+        }
+    }
+    Ok(())
 }
 
-struct Packing<'a> {
-    out: BufWriter<Hashing<'a>>,
+/// An archive that is being written.
+pub(super) struct Packing<'a> {
+    out: BufWriter<Hashing<&'a mut dyn Write>>,
     /// Of every file with several names, by device and inode: the name that has its content.
     first_names: HashMap<(u64, u64), Vec<u8>>,
+    bytes: u64,
+    files: u64,
     entries: u64,
 }
 
-impl Packing<'_> {
-    /// What is in a directory. It goes as deep as [`DEPTH_MAX`].
-    fn directory(&mut self, name: &Name, folder: &Folder) -> Result<(), PackError> {
-        let read = |source| PackError::Read { name: name.clone(), source };
-        if name.depth() >= DEPTH_MAX {
-            return Err(PackError::Depth { name: name.clone() });
-        }
-        if folder.xattr(OPAQUE_XATTR).map_err(read)?.as_deref() == Some(b"y") {
-            self.mark(name, joined(name, OPAQUE.as_bytes()))?;
-        }
-        for last in folder.list().map_err(read)? {
-            let entry = name.join(&last);
-            let failed = |source| PackError::Read { name: entry.clone(), source };
-            // What was removed since is not there: who packs a tree that changes gets one of its states.
-            let Some(stat) = folder.find(&last).map_err(failed)? else { continue };
-            self.entry(&entry, folder, &last, &stat)?;
-        }
-        Ok(())
+impl<'a> Packing<'a> {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
+        let out = BufWriter::with_capacity(COPY_BYTES, Hashing::new(out));
+        Self { out, first_names: HashMap::new(), bytes: 0, files: 0, entries: 0 }
     }
 
-    fn entry(&mut self, name: &Name, folder: &Folder, last: &OsStr, stat: &Stat) -> Result<(), PackError> {
-        if whiteout::is_mark(last) {
-            return Err(PackError::Mark { name: name.clone() });
-        }
-        if is_whiteout(stat) {
-            let parent = name.parent().unwrap_or_else(Name::root);
-            return self.mark(name, joined(&parent, &whiteout::written(last)));
-        }
-        if let Some(id) = [stat.st_uid, stat.st_gid].into_iter().find(|id| u64::from(*id) > ID_MAX) {
-            return Err(PackError::Owner { name: name.clone(), id });
-        }
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        let mut header = Header {
-            path: path_of(name),
-            mode: stat.st_mode & 0o7777,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
-            mtime: stat.st_mtime,
-            ..Header::default()
-        };
-        if kind != FileType::Directory && stat.st_nlink > 1 && kind != FileType::Socket {
-            let inode = (stat.st_dev, stat.st_ino);
-            if let Some(first) = self.first_names.get(&inode) {
-                let header = Header { kind: b'1', link: first.clone(), ..header };
-                return self.header(name, &header);
-            }
-            self.first_names.insert(inode, header.path.clone());
-        }
+    pub(super) fn finish(mut self) -> Result<Packed, PackError> {
+        let failed = |source| PackError::Write { name: Name::root(), source };
+        write_end(&mut self.out).and_then(|()| self.out.flush()).map_err(failed)?;
+        let hashing = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
+        let (diff_id, archive_bytes, _) = hashing.finish();
+        Ok(Packed { diff_id, archive_bytes, bytes: self.bytes, files: self.files, entries: self.entries })
+    }
+
+    /// A directory itself, without what is in it.
+    pub(super) fn directory_entry(
+        &mut self,
+        name: &Name,
+        folder: &Folder,
+        last: &OsStr,
+        stat: &Stat,
+    ) -> Result<(), PackError> {
+        let mut header = header_of(name, last, stat)?;
+        header.kind = b'5';
+        header.path.push(b'/');
+        let opened = folder.read(last).map_err(|source| PackError::Read { name: name.clone(), source })?;
+        header.xattrs = attributes(name, &opened)?;
+        self.header(name, &header)
+    }
+
+    /// Anything but a directory or a whiteout.
+    pub(super) fn file_entry(
+        &mut self,
+        name: &Name,
+        folder: &Folder,
+        last: &OsStr,
+        stat: &Stat,
+    ) -> Result<(), PackError> {
         let failed = |source| PackError::Read { name: name.clone(), source };
+        let mut header = header_of(name, last, stat)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind == FileType::Socket {
+            // Without the process that listens it is nothing.
+            return Ok(());
+        }
+        if let Some(first) = self.first_name(&header, stat) {
+            return self.header(name, &Header { kind: b'1', link: first, ..header });
+        }
         match kind {
-            FileType::Directory => {
-                header.kind = b'5';
-                header.path.push(b'/');
-                let directory = folder.enter(last).map_err(failed)?;
-                header.xattrs = attributes(name, &folder.read(last).map_err(failed)?)?;
-                self.header(name, &header)?;
-                self.directory(name, &directory)
-            }
             FileType::RegularFile => {
                 let file = folder.read(last).map_err(failed)?;
                 header.size = stat.st_size as u64;
                 header.xattrs = attributes(name, &file)?;
                 self.header(name, &header)?;
-                self.content(name, file, header.size)
+                return self.content(name, file, header.size);
             }
             FileType::Symlink => {
                 header.kind = b'2';
                 header.link = folder.read_link(last).map_err(failed)?;
-                self.header(name, &header)
             }
-            FileType::Fifo => self.header(name, &Header { kind: b'6', ..header }),
-            FileType::CharacterDevice => self.header(name, &Header { kind: b'3', device: Device::of(stat), ..header }),
-            FileType::BlockDevice => self.header(name, &Header { kind: b'4', device: Device::of(stat), ..header }),
-            // A socket without the process that listens is nothing.
-            _ => Ok(()),
+            FileType::CharacterDevice => header.kind = b'3',
+            FileType::BlockDevice => header.kind = b'4',
+            _ => header.kind = b'6',
         }
+        header.device = Device::of(stat);
+        self.header(name, &header)
     }
 
-    /// A deletion: an empty file of a name that means one.
-    fn mark(&mut self, name: &Name, path: Vec<u8>) -> Result<(), PackError> {
-        self.header(name, &Header { path, ..Header::default() })
+    /// A deletion in the directory `parent`: an empty file of a name that means one.
+    fn mark(&mut self, parent: &Name, last: &[u8]) -> Result<(), PackError> {
+        let name = parent.join(OsStr::from_bytes(last));
+        self.header(&name, &Header { path: path_of(&name), ..Header::default() })
+    }
+
+    /// Under which name a file with several is in the archive already.
+    fn first_name(&mut self, header: &Header, stat: &Stat) -> Option<Vec<u8>> {
+        if stat.st_nlink < 2 {
+            return None;
+        }
+        match self.first_names.entry((stat.st_dev, stat.st_ino)) {
+            Entry::Occupied(first) => Some(first.get().clone()),
+            Entry::Vacant(vacant) => {
+                vacant.insert(header.path.clone());
+                None
+            }
+        }
     }
 
     fn header(&mut self, name: &Name, header: &Header) -> Result<(), PackError> {
@@ -185,6 +202,8 @@ impl Packing<'_> {
     }
 
     fn content(&mut self, name: &Name, mut file: File, size: u64) -> Result<(), PackError> {
+        self.files += 1;
+        self.bytes += size;
         let mut buffer = [0; COPY_BYTES];
         let mut left = size;
         while left > 0 {
@@ -200,14 +219,23 @@ impl Packing<'_> {
         }
         fill_block(&mut self.out, size).map_err(|source| PackError::Write { name: name.clone(), source })
     }
+}
 
-    fn finish(mut self) -> io::Result<Packed> {
-        write_end(&mut self.out)?;
-        self.out.flush()?;
-        let hashing = self.out.into_inner().map_err(|error| error.into_error())?;
-        let diff_id = digest::hex(&hashing.hash.finalize());
-        Ok(Packed { diff_id, size_bytes: hashing.bytes, entries: self.entries })
+fn header_of(name: &Name, last: &OsStr, stat: &Stat) -> Result<Header, PackError> {
+    if whiteout::is_mark(last) {
+        return Err(PackError::Mark { name: name.clone() });
     }
+    if let Some(id) = [stat.st_uid, stat.st_gid].into_iter().find(|id| u64::from(*id) > ID_MAX) {
+        return Err(PackError::Owner { name: name.clone(), id });
+    }
+    Ok(Header {
+        path: path_of(name),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mtime: stat.st_mtime,
+        ..Header::default()
+    })
 }
 
 /// Attributes that a layer keeps, sorted by name.
@@ -230,8 +258,4 @@ fn attributes(name: &Name, file: &File) -> Result<Vec<Xattr>, PackError> {
 
 fn path_of(name: &Name) -> Vec<u8> {
     name.as_path().as_os_str().as_bytes().to_vec()
-}
-
-fn joined(parent: &Name, last: &[u8]) -> Vec<u8> {
-    path_of(&parent.join(OsStr::from_bytes(last)))
 }

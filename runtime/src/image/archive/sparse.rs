@@ -211,8 +211,7 @@ mod tests {
     #[test]
     fn the_three_extended_forms_say_the_same() {
         let expected = Map { pieces: vec![piece(0, 3), piece(4096, 5)], size: 10_000 };
-        let first =
-            [("size", "10000"), ("offset", "0"), ("numbytes", "3"), ("offset", "4096"), ("numbytes", "5")];
+        let first = [("size", "10000"), ("offset", "0"), ("numbytes", "3"), ("offset", "4096"), ("numbytes", "5")];
         assert_eq!(map(&first, b"", 8).unwrap().unwrap(), expected);
         assert_eq!(map(&[("size", "10000"), ("map", "0,3,4096,5")], b"", 8).unwrap().unwrap(), expected);
         let mut block = b"2\n0\n3\n4096\n5\n".to_vec();

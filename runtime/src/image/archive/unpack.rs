@@ -30,6 +30,8 @@ pub struct Unpacked {
     pub entries: u64,
     /// Bytes of content, as the files' sizes say.
     pub bytes: u64,
+    /// Files with a content of their own.
+    pub files: u64,
     /// Device nodes that could not be made: the kernel allows none in a user namespace.
     pub left_out: LeftOut,
 }
@@ -107,7 +109,7 @@ impl Layer<'_> {
         let mark = whiteout::read(name).map_err(|why| UnpackError::Mark { name: name.clone(), why })?;
         match mark {
             Mark::Skipped => return Ok(()),
-            Mark::Whiteout(gone) => self.in_folder_of(&gone, |folder, last| whiteout(folder, last))?,
+            Mark::Whiteout(gone) => self.in_folder_of(&gone, whiteout)?,
             Mark::Opaque(directory) => self.opaque(&directory)?,
             Mark::None if name.is_root() => self.top(entry)?,
             Mark::None => self.file(entry, content)?,
@@ -130,6 +132,7 @@ impl Layer<'_> {
         match &entry.kind {
             Kind::File => {
                 let write = |file: &mut std::fs::File| content.write_to(file);
+                self.unpacked.files += 1;
                 self.unpacked.bytes += self.in_folder_of(name, |folder, last| {
                     folder.remove(last)?;
                     folder.file(last, meta, &entry.xattrs, write)
@@ -156,8 +159,8 @@ impl Layer<'_> {
     }
 
     fn hard_link(&mut self, name: &Name, target: &[u8]) -> Result<(), UnpackError> {
-        let existing = Name::parse(target)
-            .map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
+        let existing =
+            Name::parse(target).map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
         let missing = || UnpackError::LinkTarget { name: name.clone(), target: lossy(target) };
         let (Some(parent), Some(last)) = (existing.parent(), existing.last()) else { return Err(missing()) };
         // A way that leads over a link or a file leads to nothing of this layer.

@@ -8,10 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use tar::{EntryType, Header};
 
-use super::{BLOCK_BYTES, padding};
 use super::entry::{Entry, EntryError, Extension, lossy};
 use super::limits::{EXTENSION_MAX_BYTES, Limits, TRAILER_MAX_BYTES};
 use super::sparse::{self, Piece, SparseError};
+use super::{BLOCK_BYTES, padding};
 
 /// What is copied at once: large enough that the system calls do not count, small enough for a few threads.
 const COPY_BYTES: usize = 64 * 1024;
@@ -169,6 +169,16 @@ impl Content<'_, '_> {
         let mut bytes = io::Cursor::new(Vec::new());
         self.write_to(&mut bytes)?;
         Ok(bytes.into_inner())
+    }
+
+    /// The size of the file, with its holes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether the archive holds it from its first byte to its last, without holes.
+    pub fn is_whole(&self) -> bool {
+        self.pieces.is_none()
     }
 
     fn copy(&mut self, count: u64, out: &mut impl Write) -> io::Result<()> {

@@ -8,10 +8,9 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::{Meta, Xattr};
@@ -171,7 +170,10 @@ impl Folder {
 
     fn open(&self, last: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.fd, last, flags, Mode::empty())?)
+        match rustix::fs::openat(&self.fd, last, flags, Mode::empty()) {
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(never_followed(last.as_ref())),
+            opened => Ok(opened?),
+        }
     }
 
     /// Owner, mode and time of what cannot be opened without a side effect. A link has no mode of its own.
@@ -185,6 +187,12 @@ impl Folder {
         rustix::fs::utimensat(&self.fd, last, &times(meta.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(())
     }
+}
+
+/// ENOTDIR is a link too, where a folder was asked for and the link came last.
+pub(super) fn never_followed(path: &Path) -> io::Error {
+    let why = format!("on the way {} is a file or a symbolic link, which is never followed", path.display());
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 /// What is in an open directory, sorted.

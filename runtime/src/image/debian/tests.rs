@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::image::beneath::Name;
+use crate::image::measure;
 
 #[test]
 fn a_pinned_package_that_is_gone_is_resolved_anew_with_a_notice() {
@@ -132,7 +133,7 @@ fn make_with(top: tempfile::TempDir, mirror: &Mirror, lock: &Lock, trust: Trust)
     let site = Site { mirrors: &mirrors, proxy: None, trust, cache: &cache, work: &work };
     let notices = build(&recipe, &site, &root, &Meter::default())?;
     assert!(root.exists(&Name::of("var/lib/dpkg/status")));
-    let digest = digest::tree(&root).unwrap().sha256;
+    let digest = measure::tree(&root).unwrap().sha256;
     Ok(Made { top, digest, notices })
 }
 
@@ -164,7 +165,7 @@ impl Mirror {
         let (mut index, mut pins) = (String::new(), Vec::new());
         for (package, version) in packages {
             let (path, bytes) = (format!("pool/main/{package}_{version}.deb"), deb(package, version));
-            let (size, sha256) = (bytes.len() as u64, digest::of_bytes(&bytes));
+            let (size, sha256) = (bytes.len() as u64, crate::image::Digest::of(&bytes).hex());
             self.put(&format!("/{path}"), bytes);
             index += &format!(
                 "Package: {package}\nVersion: {version}\nFilename: {path}\nSize: {size}\nSHA256: {sha256}\n\n"
@@ -175,7 +176,8 @@ impl Mirror {
         let architecture = host_architecture();
         let name = format!("main/binary-{architecture}/Packages.xz");
         let packed = xz(index.as_bytes());
-        let release = format!("Suite: test\nSHA256:\n {} {} {name}\n", digest::of_bytes(&packed), packed.len());
+        let release =
+            format!("Suite: test\nSHA256:\n {} {} {name}\n", crate::image::Digest::of(&packed).hex(), packed.len());
         self.put("/dists/bookworm/InRelease", release.into_bytes());
         self.put(&format!("/dists/bookworm/{name}"), packed);
         Lock { architecture: architecture.to_owned(), pins }

@@ -25,7 +25,10 @@ pub struct Reader<R: BufRead> {
 
 enum State<R: BufRead> {
     /// A stream begins here, or the file ends.
-    Between { input: R, first: bool },
+    Between {
+        input: R,
+        first: bool,
+    },
     /// A block or the index begins here.
     InStream(R),
     InBlock(Box<Lzma2Reader<Counted<R>>>),

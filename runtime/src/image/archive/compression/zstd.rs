@@ -65,7 +65,9 @@ impl<R: BufRead> Reader<R> {
 
     fn check_sum(&self) -> io::Result<()> {
         match self.decoder.get_checksum_from_data() {
-            Some(sum) if self.decoder.get_calculated_checksum() != Some(sum) => Err(damaged("a zstd frame's sum is wrong")),
+            Some(sum) if self.decoder.get_calculated_checksum() != Some(sum) => {
+                Err(damaged("a zstd frame's sum is wrong"))
+            }
             _ => Ok(()),
         }
     }

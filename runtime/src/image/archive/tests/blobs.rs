@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use super::*;
 use crate::image::archive::blob::{Taken, unpack_blob};
 use crate::image::archive::compression::{Compression, Gzip};
-use crate::image::digest;
+use crate::image::digest::Digest;
 
 fn take(blob: impl Read + Send, limits: Limits) -> (Stage, Result<Taken, UnpackError>) {
     let stage = Stage::new();
@@ -28,7 +28,7 @@ fn a_blob_is_known_by_the_sum_of_what_is_in_it() {
         let (stage, taken) = take(&blob[..], SMALL);
         let taken = taken.unwrap();
         assert_eq!((taken.compression, taken.archive_bytes), (compression, archive.len() as u64));
-        assert_eq!(taken.diff_id, digest::of_bytes(&archive));
+        assert_eq!(taken.diff_id, Digest::of(&archive));
         assert_eq!(std::fs::read_to_string(stage.path("f")).unwrap(), "content");
     }
 }

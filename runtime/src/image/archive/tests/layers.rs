@@ -52,7 +52,12 @@ fn a_deletion_is_only_of_layers_below() {
     for both in [
         Archive::default().file("file", "new").file("dir/new", "").file(".wh.file", "").file(".wh.dir", ""),
         Archive::default().file(".wh.file", "").file(".wh.dir", "").file("file", "new").file("dir/new", ""),
-        Archive::default().file(".wh.file", "").file(".wh.dir", "").folder("dir").file("file", "new").file("dir/new", ""),
+        Archive::default()
+            .file(".wh.file", "")
+            .file(".wh.dir", "")
+            .folder("dir")
+            .file("file", "new")
+            .file("dir/new", ""),
     ] {
         let (stage, _) = unpacked(both.end());
         assert_eq!(std::fs::read_to_string(stage.path("file")).unwrap(), "new");
@@ -166,7 +171,11 @@ fn holes_are_written_as_holes() {
     more.sparse_mut()[0].set_length(4096);
     let archive = Archive::default()
         .raw(&old, &[more.as_bytes(), stored.as_bytes()].concat())
-        .pax(&[("GNU.sparse.name", b"pax0"), ("GNU.sparse.size", b"1048576"), ("GNU.sparse.map", b"0,4096,1044480,4096")])
+        .pax(&[
+            ("GNU.sparse.name", b"pax0"),
+            ("GNU.sparse.size", b"1048576"),
+            ("GNU.sparse.map", b"0,4096,1044480,4096"),
+        ])
         .file("GNUSparseFile.0/pax0", &stored)
         .pax(&[
             ("GNU.sparse.major", b"1"),

@@ -99,8 +99,7 @@ fn compressed_streams_with_wrong_bytes_never_panic() {
     let content = seed();
     let mut gzip = Gzip::new(Vec::new());
     gzip.write_all(&content).unwrap();
-    let mut xz =
-        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
+    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(0)).unwrap();
     xz.write_all(&content).unwrap();
     let zstd = ruzstd::encoding::compress_to_vec(&content[..], ruzstd::encoding::CompressionLevel::Fastest);
     let mut numbers = Numbers(1_127);

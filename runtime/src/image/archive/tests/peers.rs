@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::image::digest;
+use crate::image::measure;
 
 /// A tree with what archives have to write in a special way.
 fn plant(stage: &Stage) {
@@ -16,7 +16,11 @@ fn plant(stage: &Stage) {
         .fifo("pipe")
         .pax(&[("path", long.as_bytes())])
         .file("f", "long")
-        .pax(&[("GNU.sparse.name", b"holes"), ("GNU.sparse.size", b"3000000"), ("GNU.sparse.map", b"65536,4,2000000,4")])
+        .pax(&[
+            ("GNU.sparse.name", b"holes"),
+            ("GNU.sparse.size", b"3000000"),
+            ("GNU.sparse.map", b"65536,4,2000000,4"),
+        ])
         .file("f", "onetwo!!")
         .pax(&[("SCHILY.xattr.user.comment", b"a\nb")])
         .file("attributed", "x");
@@ -43,7 +47,7 @@ fn what_gnu_tar_writes_is_the_same_tree_here() {
         let output = output.expect("GNU tar is part of every Debian");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         unpack_into(&here, &output.stdout);
-        assert_eq!(digest::tree(&stage.root()).unwrap(), digest::tree(&here.root()).unwrap(), "{format:?}");
+        assert_eq!(measure::tree(&stage.root()).unwrap(), measure::tree(&here.root()).unwrap(), "{format:?}");
         if format.contains(&"--xattrs") {
             assert_eq!(stage.pack().0, here.pack().0);
         }
