@@ -5,6 +5,7 @@
 pub mod sys;
 pub mod spec;
 pub mod image;
+pub mod build;
 pub mod cgroup;
 pub mod policy;
 pub mod network;

@@ -1,3 +1,21 @@
 //! Building an image from a Dockerfile.
+//!
+//! ```text
+//! bytes → syntax → instruction → stages → scope → the planner
+//! ```
+//!
+//! Everything up to the planner is data in, data out: no file is opened and nothing of the machine is looked at.
 
+pub mod source;
+pub mod warning;
+pub mod shell;
+pub mod syntax;
+pub mod instruction;
+pub mod dockerfile;
+pub mod scope;
+pub mod stages;
+pub mod pattern;
+pub mod ignore;
 pub mod steps;
+
+pub use dockerfile::{Dockerfile, Stage, parse, parse_trigger};
