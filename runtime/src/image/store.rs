@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::beneath::Root;
 use super::catalogue::{self, Offer, Origin};
-use super::debian::{self, DebianError, Lock};
+use super::debian::{self, DebianError};
 use super::digest;
 use super::host::{self, HostError};
 use super::info::{ImageInfo, ImageState};
@@ -231,10 +231,9 @@ impl Store {
         sources: &Sources,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Record, ImageError> {
-        let lock = Lock::parse(debian::LEARNER_LOCK).map_err(DebianError::from)?;
+        let recipe = debian::Recipe::of(&debian::sets::LEARNER).map_err(DebianError::from)?;
         let mirrors = debian::mirrors(sources.debian_mirror.as_deref(), &sources.apt).map_err(DebianError::from)?;
-        let (seeds, cache) = (debian::learner_seeds(), self.root.join("cache"));
-        let recipe = debian::Recipe { lock: &lock, seeds: &seeds, fix_ups: debian::FIX_UPS };
+        let cache = self.root.join("cache");
         let site = debian::Site {
             mirrors: &mirrors,
             proxy: sources.proxy.as_deref(),
@@ -245,7 +244,9 @@ impl Store {
         let root = work.layer()?;
         let meter = Meter::default();
         let (notices, measured) = watched(&meter, report, || {
-            let notices = debian::build(&recipe, &site, &root, &meter)?;
+            meter.expect(2 * recipe.lock.bytes());
+            let workshop = debian::Workshop::open(&site, &meter).map_err(DebianError::from)?;
+            let notices = debian::build(&recipe, &[debian::SYSTEM, debian::LEARNER], &workshop, &debian::Tree::new(&root, &[]))?;
             meter.doing("writing to disk");
             let failed = |source| ImageError::Store { doing: "write", path: work.path.clone(), source };
             let measured = digest::tree(&root).map_err(failed)?;
@@ -388,8 +389,8 @@ impl Store {
     }
 }
 
-/// Makes the learner's lock anew from the mirror's index. Gives the new text of `learner.lock` and notices.
-pub fn relock(store: &Store, sources: &Sources) -> Result<(String, Vec<String>), ImageError> {
+/// Makes the lock of a set of packages anew from the mirror's index. Gives its new text and notices.
+pub fn relock(store: &Store, set: &debian::PackageSet, sources: &Sources) -> Result<(String, Vec<String>), ImageError> {
     let mirrors = debian::mirrors(sources.debian_mirror.as_deref(), &sources.apt).map_err(DebianError::from)?;
     let (work, cache) = (Work::begin(store)?, store.root.join("cache"));
     let site = debian::Site {
@@ -399,7 +400,7 @@ pub fn relock(store: &Store, sources: &Sources) -> Result<(String, Vec<String>),
         cache: &cache,
         work: &work.path,
     };
-    Ok(debian::relock(&site)?)
+    Ok(debian::relock(set, &site)?)
 }
 
 /// An image as it stands on disk.
@@ -472,7 +473,7 @@ fn current_recipe(offer: &Offer) -> String {
         Origin::Host => HOST_RECIPE.to_owned(),
         Origin::Debian => {
             // The table of fix-ups is data, so what it would do is its text.
-            let recipe = format!("{}{:?}", debian::LEARNER_LOCK, debian::FIX_UPS);
+            let recipe = format!("{}{:?}{:?}", debian::sets::LEARNER.lock, debian::SYSTEM, debian::LEARNER);
             format!("{LEARNER_RECIPE} {}", digest::of_bytes(recipe.as_bytes()))
         }
     }
