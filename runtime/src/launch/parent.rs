@@ -125,6 +125,7 @@ impl Launcher {
             id,
             ids: lease.ids,
             image: plan.spec.image.clone(),
+            layers: plan.layers.clone(),
             hostname: plan.spec.hostname.clone(),
             cgroup: plan.cgroup.clone(),
             kept: self.kept,

@@ -44,10 +44,13 @@ enum Verb {
         #[arg(default_value = "learner")]
         name: String,
     },
-    /// Remove an image that no sandbox runs on
+    /// Take a name from an image, and remove the image with its last name
     Rm {
         #[command(flatten)]
         data: Data,
+        /// Remove an image by its id, whatever names it has
+        #[arg(short, long)]
+        force: bool,
         name: String,
     },
 }
@@ -65,7 +68,7 @@ impl Image {
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {
                     let image = prepare(&data, &name, &sources)?;
-                    eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes), image.summary);
+                    eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
                 }
             }
             Verb::Relock { data, debian_mirror, name } => {
@@ -78,10 +81,11 @@ impl Image {
                 notices.iter().for_each(|notice| eprintln!("{notice}"));
                 print!("{lock}");
             }
-            Verb::Rm { data, name } => {
+            Verb::Rm { data, force, name } => {
                 let data = data.open()?;
-                let used = layers_in_use(&data, &name)?;
-                open(&data)?.remove(&name, &used)?;
+                let removed = open(&data)?.remove(&name, &layers_in_use(&data)?, force)?;
+                removed.names.iter().for_each(|name| println!("Untagged: {}", name.familiar()));
+                removed.images.iter().for_each(|id| println!("Deleted: {id}"));
             }
         }
         Ok(0)
@@ -125,9 +129,17 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
     Ok(image?)
 }
 
-fn layers_in_use(data: &DataDir, name: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
+/// The layers that sandboxes run on.
+fn layers_in_use(data: &DataDir) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let found = teardown::find_all(data).context("cannot list the sandboxes")?;
-    let used = found.iter().any(|found| matches!(found, Found::Alive(record) if record.image == name));
-    let image = if used { open(data)?.find(name) } else { None };
-    Ok(image.map(|image| image.layers).unwrap_or_default())
+    let store = open(data)?;
+    let layers = |found| match found {
+        // A record of before layers stood in it: the image of its name, if it is there.
+        Found::Alive(record) if record.layers.is_empty() => {
+            store.find(&record.image).map(|image| image.layer_paths()).unwrap_or_default()
+        }
+        Found::Alive(record) => record.layers,
+        Found::Dead(_) | Found::Unknown(_) => Vec::new(),
+    };
+    Ok(found.into_iter().flat_map(layers).collect())
 }

@@ -26,9 +26,11 @@ mod tree;
 mod apply;
 mod database;
 mod system;
+mod take;
 
 use std::io;
 
+pub use apply::dress_directories;
 pub use fetch::{FetchError, Fetcher};
 pub use fixups::{Act, FixUp, LEARNER, ROOT, SYSTEM, TIME, simple};
 pub use lock::{Lock, LockError, Pin};
@@ -37,6 +39,7 @@ pub use resolve::ResolveError;
 pub use sets::{PackageSet, Reach, Suite};
 pub use sources::{Mirrors, SourcesError, mirrors};
 pub use system::build;
+pub use take::take;
 pub use tree::Tree;
 pub use workshop::{Site, Workshop};
 
@@ -82,13 +85,7 @@ pub struct Recipe {
 
 impl Recipe {
     pub fn of(set: &PackageSet) -> Result<Self, LockError> {
-        Ok(Self {
-            lock: set.lock()?,
-            suites: set.suites,
-            reach: set.reach,
-            seeds: set.seeds(),
-            given: set.given()?,
-        })
+        Ok(Self { lock: set.lock()?, suites: set.suites, reach: set.reach, seeds: set.seeds(), given: set.given()? })
     }
 }
 
@@ -103,7 +100,8 @@ pub fn learner_packages() -> impl Iterator<Item = &'static str> {
 pub fn relock(set: &PackageSet, site: &Site) -> Result<(String, Vec<String>), DebianError> {
     let architecture = host_architecture();
     let fetched = release::fetch(&site.fetcher()?, site.mirrors, set.suites, architecture, &site.trust, site.work)?;
-    let wanted = resolve::Wanted { seeds: &set.seeds(), reach: set.reach, given: &set.given()?, prefer: Prefer::Newest };
+    let wanted =
+        resolve::Wanted { seeds: &set.seeds(), reach: set.reach, given: &set.given()?, prefer: Prefer::Newest };
     let pins = resolve::resolve(&fetched.index, &wanted)?;
     Ok((Lock { architecture: architecture.to_owned(), pins }.to_text(set.title), fetched.notices))
 }

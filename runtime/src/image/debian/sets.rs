@@ -94,36 +94,36 @@ pub static LEARNER: PackageSet = PackageSet {
     suites: BOOKWORM,
     reach: Reach::Closure,
     seeds: &[
-    (
-        "the merged layout is ours from the start; without this, the resolver would take usrmerge, which converts one",
-        "usr-is-merged",
-    ),
-    (
-        "Debian's essential packages: every other package takes them for granted",
-        "base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname \
+        (
+            "the merged layout is ours from the start; without this, the resolver would take usrmerge, which converts one",
+            "usr-is-merged",
+        ),
+        (
+            "Debian's essential packages: every other package takes them for granted",
+            "base-files base-passwd bash bsdutils coreutils dash debianutils diffutils dpkg findutils grep gzip hostname \
          init-system-helpers libc-bin login mawk ncurses-base ncurses-bin passwd perl-base sed sysvinit-utils tar \
          util-linux",
-    ),
-    ("packages can be looked at, and installed from a file", "apt adduser"),
-    (
-        "what containers are made of: namespaces, mounts, capabilities, attributes",
-        "mount util-linux-extra bsdextrautils attr acl libcap2-bin uidmap busybox-static tini",
-    ),
-    ("processes, and the services of a small server", "procps psmisc strace lsof cron at logrotate systemctl"),
-    ("file systems in files: made, looked into and checked, though the kernel mounts none here", "e2fsprogs fdisk"),
-    ("manuals: those of every package are in the image, and need a reader", "man-db manpages"),
-    ("what texts call in passing", "lsb-release xxd dos2unix gettext-base"),
-    ("archives and copies", "rsync zip unzip xz-utils bzip2"),
-    (
-        "network",
-        "iproute2 iputils-ping nftables iptables tcpdump socat curl wget netcat-openbsd openssh-client \
+        ),
+        ("packages can be looked at, and installed from a file", "apt adduser"),
+        (
+            "what containers are made of: namespaces, mounts, capabilities, attributes",
+            "mount util-linux-extra bsdextrautils attr acl libcap2-bin uidmap busybox-static tini",
+        ),
+        ("processes, and the services of a small server", "procps psmisc strace lsof cron at logrotate systemctl"),
+        ("file systems in files: made, looked into and checked, though the kernel mounts none here", "e2fsprogs fdisk"),
+        ("manuals: those of every package are in the image, and need a reader", "man-db manpages"),
+        ("what texts call in passing", "lsb-release xxd dos2unix gettext-base"),
+        ("archives and copies", "rsync zip unzip xz-utils bzip2"),
+        (
+            "network",
+            "iproute2 iputils-ping nftables iptables tcpdump socat curl wget netcat-openbsd openssh-client \
          ca-certificates net-tools",
-    ),
-    (
-        "a terminal that one can work in",
-        "bash-completion vim-tiny nano less tmux jq tree file git python3 sudo bc htop",
-    ),
-],
+        ),
+        (
+            "a terminal that one can work in",
+            "bash-completion vim-tiny nano less tmux jq tree file git python3 sudo bc htop",
+        ),
+    ],
     lock: include_str!("locks/learner.lock"),
     on: None,
 };
@@ -133,7 +133,10 @@ pub static DOCKER: PackageSet = PackageSet {
     title: "Docker's command line, upon the learner image: Debian 13 (trixie)",
     suites: TRIXIE,
     reach: Reach::Closure,
-    seeds: &[("Debian 13 has a newer one than 12, which needs nothing but a C library that 12 has too", "docker-cli docker-compose")],
+    seeds: &[(
+        "Debian 13 has a newer one than 12, which needs nothing but a C library that 12 has too",
+        "docker-cli docker-compose",
+    )],
     lock: include_str!("locks/docker.lock"),
     on: Some(&LEARNER),
 };

@@ -36,8 +36,7 @@ pub fn build(
 
 fn unpack_all(pins: &[Pin], workshop: &Workshop, tree: &Tree) -> Result<(Vec<Installed>, Directories), DebianError> {
     if tree.is_lowest() {
-        apply::merged_layout(tree.top)
-            .map_err(|source| DebianError::Write { what: "the layout's links", source })?;
+        apply::merged_layout(tree.top).map_err(|source| DebianError::Write { what: "the layout's links", source })?;
     }
     let threads = std::thread::available_parallelism().map_or(1, |count| count.get()).min(UNPACK_THREADS_MAX);
     let packages = in_parallel(threads, pins, |pin| {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::release::Trust;
 use super::*;
 use crate::image::beneath::{Name, Root};
-use crate::image::digest;
+use crate::image::measure;
 use crate::image::progress::Meter;
 
 #[test]
@@ -137,7 +137,7 @@ fn make_with(top: tempfile::TempDir, mirror: &Mirror, lock: &Lock, trust: Trust)
     let meter = Meter::default();
     let notices = build(&recipe, &[], &Workshop::open(&site, &meter)?, &Tree::new(&root, &[]))?;
     assert!(root.exists(&Name::of("var/lib/dpkg/status")));
-    let digest = digest::tree(&root).unwrap().sha256;
+    let digest = measure::tree(&root).unwrap().sha256;
     Ok(Made { top, digest, notices })
 }
 
@@ -174,7 +174,7 @@ impl Mirror {
         let (mut index, mut pins) = (String::new(), Vec::new());
         for (package, version) in packages {
             let (path, bytes) = (format!("pool/main/{package}_{version}.deb"), deb(package, version));
-            let (size, sha256) = (bytes.len() as u64, digest::of_bytes(&bytes));
+            let (size, sha256) = (bytes.len() as u64, crate::image::Digest::of(&bytes).hex());
             self.put(&format!("/{path}"), bytes);
             index += &format!(
                 "Package: {package}\nVersion: {version}\nFilename: {path}\nSize: {size}\nSHA256: {sha256}\n\n"
@@ -185,7 +185,8 @@ impl Mirror {
         let architecture = host_architecture();
         let name = format!("main/binary-{architecture}/Packages.xz");
         let packed = xz(index.as_bytes());
-        let release = format!("Suite: test\nSHA256:\n {} {} {name}\n", digest::of_bytes(&packed), packed.len());
+        let release =
+            format!("Suite: test\nSHA256:\n {} {} {name}\n", crate::image::Digest::of(&packed).hex(), packed.len());
         self.put("/dists/bookworm/InRelease", release.into_bytes());
         self.put(&format!("/dists/bookworm/{name}"), packed);
         Lock { architecture: architecture.to_owned(), pins }

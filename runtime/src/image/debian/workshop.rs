@@ -14,7 +14,7 @@ use super::resolve::{self, Prefer, Wanted};
 use super::sources::Mirrors;
 use super::{DebianError, Recipe, host_architecture};
 use crate::image::beneath::{Name, Root};
-use crate::image::digest;
+use crate::image::measure;
 use crate::image::progress::{Meter, in_parallel};
 use crate::image::unpack::{self, Limits, Place, Unpacked};
 
@@ -166,7 +166,7 @@ fn is_intact(path: &Path, pin: &Pin) -> bool {
         return false;
     }
     let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash).is_ok() && digest::hex(&hash.finalize()) == pin.sha256
+    io::copy(&mut file, &mut hash).is_ok() && measure::hex(&hash.finalize()) == pin.sha256
 }
 
 fn names(pins: &[Pin]) -> String {
@@ -195,4 +195,3 @@ fn changes(old: &[Pin], new: &[Pin]) -> Vec<String> {
     }
     notices
 }
-
