@@ -39,6 +39,11 @@ impl Digest {
         Ok(hashing.finish().0)
     }
 
+    /// A SHA-256 that was made elsewhere.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// From its 64 hexadecimal digits alone, as file names have it.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let digit = |byte: u8| match byte {
