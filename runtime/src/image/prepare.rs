@@ -1,25 +1,34 @@
 //! Making the images of the catalogue.
+//!
+//! ```text
+//! name ──▶ offer ──▶ layers, each with a key ──▶ found in an image that is here, or made ──▶ config ──▶ image ──▶ names
+//! ```
+//!
+//! A layer's key says what it is made of. The keys stand with the image, so that another image finds the layers that it
+//! shares, and a newer Quayside those that are still of today.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use super::archive::pack::pack;
 use super::beneath::Root;
-use super::catalogue::{self, Offer, Origin as Made};
-use super::debian::{self, DebianError, Lock};
+use super::catalogue::{self, Made, Offer};
+use super::debian::{self, DebianError, Mirrors, PackageSet, Site, TIME, Tree, Workshop};
 use super::digest::Digest;
 use super::host;
 use super::info::{ImageInfo, ImageState};
-use super::oci::{History, ImageConfig, RootFs, RunConfig};
+use super::oci::{Empty, History, ImageConfig, RootFs, RunConfig};
 use super::progress::{Meter, Progress, watched};
+use super::recipe::{self, RecipeError};
 use super::reference::Reference;
 use super::store::locks::{self, Sharing};
-use super::store::{Image, ImageError, LayerRecord, Origin, Store, Tar, Work};
+use super::store::{Image, ImageError, Layer, LayerRecord, Origin, Store, Tar, Work};
 
-/// Raised when what we make of the same recipe changes, so that images are prepared anew.
-const HOST_RECIPE: &str = "host 2";
-const LEARNER_RECIPE: &str = "learner 2";
+/// Raised when what we make of the same commands changes, so that the image is prepared anew.
+const HOST_RECIPE: &str = "host 3";
 
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Says of an image, wherever it goes, that it is not the one that people expect under its name.
+const STANDS_IN_LABEL: &str = "quayside.stands-in-for";
 
 /// From where images may be made: settings, decided elsewhere.
 #[derive(Debug, Clone)]
@@ -59,34 +68,43 @@ impl Store {
         self.lookup(name).ok().flatten()
     }
 
-    /// Makes an image of the catalogue, unless it is there already and made of today's recipe. When another process is at
-    /// it, waits for that one and takes its result.
+    /// Makes the image that the catalogue offers for a name, unless it is there already and made of today's recipe. When
+    /// another process is at it, waits for that one and takes its result. An image of that name which came from elsewhere
+    /// is taken as it is: it is what people expect.
     pub fn prepare(
         &self,
         name: &str,
         sources: &Sources,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Image, ImageError> {
-        let offer = catalogue::find(name).ok_or_else(|| not_offered(name))?;
-        if let Some(image) = self.up_to_date(offer) {
+        let wanted: Reference = name.parse()?;
+        if let Some(image) = self.find(name).filter(|image| image.origin.recipe.is_empty()) {
+            return Ok(image);
+        }
+        let offer = catalogue::answering(&wanted).ok_or_else(|| not_offered(name))?;
+        if let Some(image) = self.up_to_date(offer, &wanted) {
             return Ok(image);
         }
         if !rustix::process::geteuid().is_root() {
             return Err(ImageError::NotRoot { name: name.to_owned() });
         }
-        let _lock = self.lock_name(name, report)?;
-        if let Some(image) = self.up_to_date(offer) {
+        let _lock = self.lock_name(offer.name, report)?;
+        if let Some(image) = self.up_to_date(offer, &wanted) {
             return Ok(image);
         }
         let work = self.work()?;
-        let replaced = self.names()?.get(&reference(offer)).copied();
-        let image = match offer.origin {
-            Made::Host => self.make_host(offer, &work, report)?,
-            Made::Debian => self.make_learner(offer, &work, sources, report)?,
+        let before = self.find(offer.name);
+        let image = match (self.of_today(offer), offer.made) {
+            (Some(image), _) => image,
+            (None, Made::Host) => self.make_host(offer, &work, report)?,
+            (None, Made::Of(layers)) => self.make_image(offer, layers, &work, sources, report)?,
         };
-        self.tag(&work, &reference(offer), image.id)?;
-        if let Some(replaced) = replaced.filter(|old| *old != image.id) {
-            self.forget_if_nameless(&replaced)?;
+        // Whatever it was called before, it is called still.
+        let replaced = before.filter(|old| old.id != image.id && !old.origin.recipe.is_empty());
+        let names = replaced.iter().flat_map(|old| old.names.clone()).chain([own_name(offer), wanted]);
+        names.into_iter().try_for_each(|name| self.tag(&work, &name, image.id))?;
+        if let Some(replaced) = replaced {
+            self.forget_if_nameless(&replaced.id)?;
         }
         self.find(name).ok_or_else(|| self.unknown(name))
     }
@@ -103,42 +121,95 @@ impl Store {
         })?;
         let (diff_id, record) = measured(&draft.root()?)?;
         self.keep_layer(work, draft, diff_id, &record)?;
+        let history = [("host", diff_id)];
         // Its files are not waited for: after a crash of the machine it is made anew.
-        self.add_passing_image(work, &config(diff_id), origin(offer, HOST_RECIPE.to_owned(), Vec::new()))
+        self.add_passing_image(work, &config(offer, &history), origin(offer, Vec::new()))
     }
 
-    fn make_learner(
+    fn make_image(
         &self,
         offer: &Offer,
+        layers: &[&'static recipe::Layer],
         work: &Work,
         sources: &Sources,
         report: &mut dyn FnMut(Progress),
     ) -> Result<Image, ImageError> {
-        let lock = Lock::parse(debian::LEARNER_LOCK).map_err(DebianError::from)?;
-        let mirrors = debian::mirrors(sources.debian_mirror.as_deref(), &sources.apt).map_err(DebianError::from)?;
-        let (seeds, cache) = (debian::learner_seeds(), self.cache());
-        let recipe = debian::Recipe { lock: &lock, seeds: &seeds, fix_ups: debian::FIX_UPS };
-        let site = debian::Site {
-            mirrors: &mirrors,
-            proxy: sources.proxy.as_deref(),
-            trust: debian::Trust::of_this_host(),
-            cache: &cache,
-            work: &work.file(),
+        let known = self.layers_by_key()?;
+        let steps: Vec<_> = layers.iter().copied().zip(offer.keys()).collect();
+        let missing = || steps.iter().filter(|(_, key)| !known.contains_key(key)).map(|(layer, _)| *layer);
+        let mirrors = match missing().any(|layer| layer.making.set().is_some()) {
+            true => debian::mirrors(sources.debian_mirror.as_deref(), &sources.apt).map_err(DebianError::from)?,
+            false => Mirrors::default(),
         };
-        std::fs::create_dir(site.work).map_err(ImageError::store("make", site.work))?;
-        let draft = work.layer()?;
-        let root = draft.root()?;
+        let (cache, folder) = (self.cache(), work.file());
+        std::fs::create_dir(&folder).map_err(ImageError::store("make", &folder))?;
+        let site = sources.site(&mirrors, &cache, &folder);
         let meter = Meter::default();
-        let (notices, (diff_id, record)) = watched(&meter, report, || {
-            let notices = debian::build(&recipe, &site, &root, &meter)?;
-            meter.doing("writing to disk");
-            Ok::<_, ImageError>((notices, measured(&root)?))
+        missing().try_for_each(|layer| layer.effort().map(|bytes| meter.expect(bytes)).map_err(failed(layer)))?;
+        let (made, notices) = watched(&meter, report, || {
+            let (mut made, mut notices) = (Vec::<Layer>::new(), Vec::new());
+            for (layer, key) in &steps {
+                made.push(match known.get(key) {
+                    Some(layer) => layer.clone(),
+                    None => self.make_layer(layer, &made, work, &site, &meter, &mut notices)?,
+                });
+            }
+            Ok::<_, ImageError>((made, notices))
         })?;
-        self.keep_layer(work, draft, diff_id, &record)?;
-        self.add_image(work, &config(diff_id), origin(offer, current_recipe(offer), notices))
+        let history: Vec<_> = layers.iter().zip(&made).map(|(layer, made)| (layer.name, made.diff_id)).collect();
+        self.add_image(work, &config(offer, &history), origin(offer, notices))
     }
 
-    fn up_to_date(&self, offer: &Offer) -> Option<Image> {
+    fn make_layer(
+        &self,
+        layer: &'static recipe::Layer,
+        below: &[Layer],
+        work: &Work,
+        site: &Site,
+        meter: &Meter,
+        notices: &mut Vec<String>,
+    ) -> Result<Layer, ImageError> {
+        let below: Vec<Root> = below
+            .iter()
+            .map(|layer| Root::open(&layer.path).map_err(ImageError::store("open", &layer.path)))
+            .collect::<Result<_, _>>()?;
+        let draft = work.layer()?;
+        let root = draft.root()?;
+        let made = Workshop::open(site, meter)
+            .map_err(|error| RecipeError::from(DebianError::from(error)))
+            .and_then(|workshop| recipe::make(layer, &workshop, &Tree::new(&root, &below)));
+        match (made, layer.instead) {
+            (Ok(new), _) => notices.extend(new),
+            (Err(error), Some(instead)) if error.is_of_the_mirror() => {
+                let why = format!("{} cannot be had from the mirror ({error}); taking {}", layer.name, instead.name);
+                meter.doing(why.clone());
+                notices.push(why);
+                drop(draft);
+                return self.make_layer(instead, &[], work, site, meter, notices);
+            }
+            (Err(error), _) => return Err(failed(layer)(error)),
+        }
+        meter.doing("writing to disk");
+        let (diff_id, record) = measured(&root)?;
+        self.keep_layer(work, draft, diff_id, &record)
+    }
+
+    /// The layers of images that were made of recipes, by their keys.
+    fn layers_by_key(&self) -> Result<BTreeMap<Digest, Layer>, ImageError> {
+        let mut layers = BTreeMap::new();
+        for image in self.images()?.into_iter().flatten() {
+            let keys = image.origin.recipe.split(' ').filter_map(Digest::from_hex);
+            layers.extend(keys.zip(image.layers));
+        }
+        Ok(layers)
+    }
+
+    /// The offer's image, if it is there, of today, and called so.
+    fn up_to_date(&self, offer: &Offer, wanted: &Reference) -> Option<Image> {
+        self.of_today(offer).filter(|image| image.names.contains(wanted))
+    }
+
+    fn of_today(&self, offer: &Offer) -> Option<Image> {
         self.find(offer.name).filter(|image| image.origin.recipe == current_recipe(offer))
     }
 
@@ -160,18 +231,17 @@ impl Store {
     }
 }
 
-/// Makes the learner's lock anew from the mirror's index. Gives the new text of `learner.lock` and notices.
-pub fn relock(store: &Store, sources: &Sources) -> Result<(String, Vec<String>), ImageError> {
+impl Sources {
+    fn site<'a>(&'a self, mirrors: &'a Mirrors, cache: &'a std::path::Path, work: &'a std::path::Path) -> Site<'a> {
+        Site { mirrors, proxy: self.proxy.as_deref(), trust: debian::Trust::of_this_host(), cache, work }
+    }
+}
+
+/// Makes the lock of a set of packages anew from the mirror's index. Gives its new text and notices.
+pub fn relock(store: &Store, set: &PackageSet, sources: &Sources) -> Result<(String, Vec<String>), ImageError> {
     let mirrors = debian::mirrors(sources.debian_mirror.as_deref(), &sources.apt).map_err(DebianError::from)?;
     let (work, cache) = (store.work()?, store.cache());
-    let site = debian::Site {
-        mirrors: &mirrors,
-        proxy: sources.proxy.as_deref(),
-        trust: debian::Trust::of_this_host(),
-        cache: &cache,
-        work: work.path(),
-    };
-    Ok(debian::relock(&site)?)
+    Ok(debian::relock(set, &sources.site(&mirrors, &cache, work.path()))?)
 }
 
 fn not_offered(name: &str) -> ImageError {
@@ -179,8 +249,12 @@ fn not_offered(name: &str) -> ImageError {
     ImageError::Unknown { name: name.to_owned(), hint }
 }
 
-fn reference(offer: &Offer) -> Reference {
+fn own_name(offer: &Offer) -> Reference {
     offer.name.parse().expect("a name of our own catalogue is an image's name; its test says so")
+}
+
+fn failed(layer: &'static recipe::Layer) -> impl FnOnce(RecipeError) -> ImageError {
+    |source| ImageError::Recipe { layer: layer.name, source: Box::new(source) }
 }
 
 fn measured(root: &Root) -> Result<(Digest, LayerRecord), ImageError> {
@@ -189,30 +263,64 @@ fn measured(root: &Root) -> Result<(Digest, LayerRecord), ImageError> {
     Ok((packed.diff_id, LayerRecord::new(packed.bytes, packed.files, tar)))
 }
 
-/// One layer, and what a shell in it finds set.
-fn config(layer: Digest) -> Vec<u8> {
-    let run = RunConfig { env: vec![format!("PATH={PATH}"), "LANG=C.UTF-8".into()], ..RunConfig::default() };
+/// The image's config: layers with their names, bottom to top, and what the offer says runs in them.
+fn config(offer: &Offer, layers: &[(&'static str, Digest)]) -> Vec<u8> {
+    // Not the time of making: the same layers and settings are the same image, on every host.
+    let created = jiff::Timestamp::from_second(TIME).map(|time| time.to_string()).ok();
+    let history = layers.iter().map(|(name, _)| History {
+        created: created.clone(),
+        created_by: Some(format!("quayside image prepare {}: the layer {name}", offer.name)),
+        comment: Some(offer.summary.to_owned()),
+        ..History::default()
+    });
     let config = ImageConfig {
-        config: RunConfig { cmd: Some(vec!["bash".into()]), ..run },
-        rootfs: RootFs { diff_ids: vec![layer], ..RootFs::default() },
-        history: vec![History { created_by: Some("quayside image prepare".into()), ..History::default() }],
+        created: created.clone(),
+        config: run_config(offer),
+        rootfs: RootFs { diff_ids: layers.iter().map(|(_, diff_id)| *diff_id).collect(), ..RootFs::default() },
+        history: history.collect(),
         ..ImageConfig::scratch()
     };
     serde_json::to_vec(&config).expect("a config has only texts, numbers and lists")
 }
 
-fn origin(offer: &Offer, recipe: String, notices: Vec<String>) -> Origin {
-    Origin { summary: offer.summary.to_owned(), recipe, notices, ..Origin::default() }
+fn run_config(offer: &Offer) -> RunConfig {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let keys = |texts: &[&str]| texts.iter().map(|text| ((*text).to_owned(), Empty {})).collect();
+    let some = |list: &[&str]| (!list.is_empty()).then(|| texts(list));
+    let mut labels = BTreeMap::from([
+        ("org.opencontainers.image.title".to_owned(), offer.name.to_owned()),
+        ("org.opencontainers.image.description".to_owned(), offer.summary.to_owned()),
+    ]);
+    labels.extend(offer.stands_in_for.map(|for_what| (STANDS_IN_LABEL.to_owned(), for_what.to_owned())));
+    let runs = &offer.runs;
+    RunConfig {
+        env: texts(runs.env),
+        entrypoint: some(runs.entrypoint),
+        cmd: some(runs.cmd),
+        working_dir: runs.working_dir.to_owned(),
+        exposed_ports: keys(runs.exposed_ports),
+        volumes: keys(runs.volumes),
+        stop_signal: runs.stop_signal.to_owned(),
+        labels,
+        ..RunConfig::default()
+    }
 }
 
+fn origin(offer: &Offer, notices: Vec<String>) -> Origin {
+    Origin {
+        summary: offer.summary.to_owned(),
+        stands_in_for: offer.stands_in_for.map(str::to_owned),
+        recipe: current_recipe(offer),
+        notices,
+        ..Origin::default()
+    }
+}
+
+/// The keys of its layers; for what is borrowed from the host, how it is borrowed.
 fn current_recipe(offer: &Offer) -> String {
-    match offer.origin {
+    match offer.made {
         Made::Host => HOST_RECIPE.to_owned(),
-        Made::Debian => {
-            // The table of fix-ups is data, so what it would do is its text.
-            let recipe = format!("{}{:?}", debian::LEARNER_LOCK, debian::FIX_UPS);
-            format!("{LEARNER_RECIPE} {}", Digest::of(recipe.as_bytes()).hex())
-        }
+        Made::Of(_) => offer.keys().iter().map(Digest::hex).collect::<Vec<_>>().join(" "),
     }
 }
 

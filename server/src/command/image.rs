@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use quayside_runtime::image::debian::sets;
 use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, show};
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::spec::data_dir::DataDir;
@@ -42,13 +43,16 @@ enum Verb {
     Import(files::Import),
     /// Write the files of an image into an archive
     Export(files::Export),
-    /// Print the lock of the learner image anew, with the newest version that the mirror has of everything
+    /// Print the lock of a set of packages anew, with the newest version that the mirror has of everything
     Relock {
         #[command(flatten)]
         data: Data,
         /// Where Debian packages come from, if not from where this host's apt takes them
         #[arg(long, value_name = "URL")]
         debian_mirror: Option<String>,
+        /// A set of packages, called as its lock file is
+        #[arg(default_value = "learner")]
+        name: String,
     },
     /// Take a name from an image, and remove the image with its last name
     Rm {
@@ -82,8 +86,13 @@ impl Image {
             Verb::Import(import) => import.main()?,
             Verb::Export(export) => export.main()?,
             Verb::Relock { data, debian_mirror } => {
+            Verb::Relock { data, debian_mirror, name } => {
+                let set = sets::find(&name).with_context(|| {
+                    let names: Vec<&str> = sets::SETS.iter().map(|set| set.name).collect();
+                    format!("there is no set of packages called {name:?}; there are {}", names.join(", "))
+                })?;
                 let (data, sources) = sources(&data, debian_mirror)?;
-                let (lock, notices) = relock(&open(&data)?, &sources)?;
+                let (lock, notices) = relock(&open(&data)?, set, &sources)?;
                 notices.iter().for_each(|notice| eprintln!("{notice}"));
                 print!("{lock}");
             }

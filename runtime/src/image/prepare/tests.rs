@@ -30,14 +30,14 @@ fn entries(path: &Path) -> usize {
 
 #[test]
 fn every_name_of_the_catalogue_is_an_images_name() {
-    assert!(catalogue::CATALOGUE.iter().all(|offer| reference(offer).familiar_name() == offer.name));
+    assert!(catalogue::CATALOGUE.iter().all(|offer| own_name(offer).familiar_name() == offer.name));
 }
 
 #[test]
 fn a_new_store_offers_the_catalogue() {
     let (_top, store) = fresh();
     let images = store.list();
-    assert_eq!(images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>(), ["host", "learner"]);
+    assert!(images.iter().map(|image| image.name.as_str()).eq(catalogue::CATALOGUE.iter().map(|offer| offer.name)));
     assert!(images.iter().all(|image| image.state == ImageState::Absent));
     assert_eq!(store.find("host"), None);
 }
@@ -45,8 +45,11 @@ fn a_new_store_offers_the_catalogue() {
 #[test]
 fn an_image_outside_the_catalogue_is_named_with_what_there_is() {
     let (_top, store) = fresh();
-    let error = store.prepare("ubuntu", &Sources::default(), &mut |_| {}).unwrap_err().to_string();
-    assert_eq!(error, "there is no image called \"ubuntu\" here; the catalogue offers host, learner");
+    let error = store.prepare("postgres:16", &Sources::default(), &mut |_| {}).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("there is no image called \"postgres:16\" here; the catalogue offers {}", catalogue::names())
+    );
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn two_preparers_at_once_make_one_image() {
         preparers.into_iter().map(|preparer| preparer.join().unwrap()).collect()
     });
     assert_eq!(images[0], images[1]);
-    assert_eq!(entries(&store.root().join("layers")), 1);
+    assert_eq!(entries(&store.root().join("content/layers")), 1);
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn damaged_records_are_images_that_are_not_there_and_are_made_again() {
     }
     let (_top, store) = fresh();
     let image = prepare_host(&store);
-    let path = store.root().join("images").join(format!("{}.json", image.id.hex()));
+    let path = store.root().join("content/images").join(format!("{}.json", image.id.hex()));
     let good = fs::read_to_string(&path).unwrap();
     for text in ["", "{", &good.replace("\"format\": 2", "\"format\": 9")] {
         fs::write(&path, text).unwrap();
@@ -116,5 +119,5 @@ fn a_learner_image_without_a_mirror_says_what_to_set_and_leaves_nothing() {
     let sources = Sources { apt: top.path().join("no-apt"), ..Sources::default() };
     let error = store.prepare("learner", &sources, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("--debian-mirror"), "{error}");
-    assert_eq!((entries(&store.root().join("layers")), entries(&store.root().join("tmp"))), (0, 0));
+    assert_eq!((entries(&store.root().join("content/layers")), entries(&store.root().join("tmp"))), (0, 0));
 }

@@ -7,6 +7,7 @@ use super::super::archive::pack::PackError;
 use super::super::debian::DebianError;
 use super::super::digest::Digest;
 use super::super::host::HostError;
+use super::super::recipe::RecipeError;
 use super::super::reference::ReferenceError;
 
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,8 @@ pub enum ImageError {
     Host(#[from] HostError),
     #[error(transparent)]
     Debian(#[from] DebianError),
+    #[error("cannot make the layer {layer}")]
+    Recipe { layer: &'static str, source: Box<RecipeError> },
 }
 
 impl ImageError {

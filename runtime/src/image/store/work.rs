@@ -1,9 +1,9 @@
 //! Work under way: a folder that disappears unless what is in it is moved to where it belongs.
 
-use std::cell::Cell;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::super::beneath::Root;
 use super::locks::{self, Sharing, make_private};
@@ -14,7 +14,7 @@ use super::{ImageError, Store};
 pub struct Work {
     path: PathBuf,
     /// Files and folders so far; each has its number for a name.
-    count: Cell<u32>,
+    count: AtomicU32,
     _folder: File,
     _writer: File,
 }
@@ -42,7 +42,7 @@ impl Store {
             Ok(folder)
         });
         let folder = folder.map_err(ImageError::store("lock", &path))?;
-        Ok(Work { path, count: Cell::new(0), _folder: folder, _writer: writer })
+        Ok(Work { path, count: AtomicU32::new(0), _folder: folder, _writer: writer })
     }
 
     /// Removes what is left of work that ended in the middle, and nothing of what is under way.
@@ -67,8 +67,8 @@ impl Work {
 
     /// The path of a file or folder that is not there yet.
     pub fn file(&self) -> PathBuf {
-        self.count.set(self.count.get() + 1);
-        self.path.join(self.count.get().to_string())
+        let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        self.path.join(number.to_string())
     }
 
     /// The empty root of a new layer.
