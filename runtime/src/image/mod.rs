@@ -7,16 +7,19 @@
 //!
 //! An image is a list of layers, and a layer is a folder, unpacked once and shared read-only by every container: with the
 //! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
-//! [`Store`] keeps images on disk, [`oci`] has the documents that describe them. [`catalogue`] lists what can be had
-//! without a registry: [`host`] borrows commands from this machine at once, [`recipe`] makes layers of files that
-//! [`debian`] takes out of packages.
+//! [`archive`] is how layers travel, [`Store`] keeps images on disk, [`oci`] has the documents that describe them.
+//! [`catalogue`] lists what can be had without a registry: [`host`] borrows commands from this machine at once, [`recipe`]
+//! makes layers of files that [`debian`] takes out of packages.
 //!
 //! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
 
 pub mod beneath;
 pub mod digest;
+pub mod archive;
 pub mod reference;
 pub mod oci;
+mod hex;
+#[cfg(test)]
 mod measure;
 mod layout;
 mod elf;
@@ -28,6 +31,7 @@ pub mod debian;
 pub mod recipe;
 pub mod catalogue;
 pub mod store;
+pub mod transfer;
 mod prepare;
 pub mod show;
 

@@ -10,13 +10,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 
+use super::archive::pack::pack;
 use super::beneath::Root;
 use super::catalogue::{self, Made, Offer};
 use super::debian::{self, DebianError, Mirrors, PackageSet, Site, TIME, Tree, Workshop};
 use super::digest::Digest;
 use super::host;
 use super::info::{ImageInfo, ImageState};
-use super::measure;
 use super::oci::{Empty, History, ImageConfig, RootFs, RunConfig};
 use super::progress::{Meter, Progress, watched};
 use super::recipe::{self, RecipeError};
@@ -258,9 +258,9 @@ fn failed(layer: &'static recipe::Layer) -> impl FnOnce(RecipeError) -> ImageErr
 }
 
 fn measured(root: &Root) -> Result<(Digest, LayerRecord), ImageError> {
-    let measured = measure::tree(root).map_err(ImageError::store("read", "the new layer"))?;
-    let diff_id = Digest::from_hex(&measured.sha256).expect("what was measured is a SHA-256");
-    Ok((diff_id, LayerRecord::new(measured.bytes, measured.files, Tar::Canonical { bytes: 0 })))
+    let packed = pack(root, &mut std::io::sink())?;
+    let tar = Tar::Canonical { bytes: packed.archive_bytes };
+    Ok((packed.diff_id, LayerRecord::new(packed.bytes, packed.files, tar)))
 }
 
 /// The image's config: layers with their names, bottom to top, and what the offer says runs in them.

@@ -11,6 +11,8 @@ use quayside_runtime::spec::data_dir::DataDir;
 
 use super::{Data, flag};
 
+mod files;
+
 #[derive(Debug, Args)]
 pub struct Image {
     #[command(subcommand)]
@@ -33,6 +35,14 @@ enum Verb {
         debian_mirror: Option<String>,
         names: Vec<String>,
     },
+    /// Load the images of an archive: docker save's, or an OCI layout
+    Load(files::Load),
+    /// Write images into an archive that others load
+    Save(files::Save),
+    /// Make an image of an archive of files
+    Import(files::Import),
+    /// Write the files of an image into an archive
+    Export(files::Export),
     /// Print the lock of a set of packages anew, with the newest version that the mirror has of everything
     Relock {
         #[command(flatten)]
@@ -71,6 +81,10 @@ impl Image {
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
                 }
             }
+            Verb::Load(load) => load.main()?,
+            Verb::Save(save) => save.main()?,
+            Verb::Import(import) => import.main()?,
+            Verb::Export(export) => export.main()?,
             Verb::Relock { data, debian_mirror, name } => {
                 let set = sets::find(&name).with_context(|| {
                     let names: Vec<&str> = sets::SETS.iter().map(|set| set.name).collect();

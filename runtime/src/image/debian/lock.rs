@@ -3,7 +3,7 @@
 //! The files in `locks/` are such recipes. They name files of Debian's pool and no mirror, so that any mirror serves. They
 //! are written by [`super::relock`], never by hand.
 
-use crate::image::measure;
+use crate::image::hex;
 
 const FORMAT: &str = "format 1";
 
@@ -130,7 +130,7 @@ impl Pin {
         if !plain(&self.path) || !self.path.starts_with("pool/") || self.path.split('/').any(|part| part == "..") {
             return Err("the path is not one of Debian's pool");
         }
-        if !measure::is_hex(&self.sha256) {
+        if !hex::is_sha256(&self.sha256) {
             return Err("its sha256 is not 64 hexadecimal digits");
         }
         Ok(())

@@ -13,10 +13,11 @@ use super::release::{self, Trust};
 use super::resolve::{self, Prefer, Wanted};
 use super::sources::Mirrors;
 use super::{DebianError, Recipe, host_architecture};
+use crate::image::archive::limits::Limits;
 use crate::image::beneath::{Name, Root};
-use crate::image::measure;
+use crate::image::hex;
 use crate::image::progress::{Meter, in_parallel};
-use crate::image::unpack::{self, Limits, Place, Unpacked};
+use crate::image::unpack::{self, Place, Unpacked};
 
 /// A mirror serves a client's few connections gladly; more do not make a download faster.
 const FETCH_THREADS: usize = 4;
@@ -166,7 +167,7 @@ fn is_intact(path: &Path, pin: &Pin) -> bool {
         return false;
     }
     let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash).is_ok() && measure::hex(&hash.finalize()) == pin.sha256
+    io::copy(&mut file, &mut hash).is_ok() && hex::of(&hash.finalize()) == pin.sha256
 }
 
 fn names(pins: &[Pin]) -> String {

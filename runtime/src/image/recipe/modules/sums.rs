@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::image::measure;
+use crate::image::hex;
 
 /// `h1:` of files by name: the digest of lines of digest and name, sorted by name, in base64.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub struct Sum {
 
 impl Sum {
     pub fn add(&mut self, name: &str, content: &[u8]) {
-        self.files.insert(name.to_owned(), measure::hex(&Sha256::digest(content)));
+        self.files.insert(name.to_owned(), hex::of(&Sha256::digest(content)));
     }
 
     pub fn finish(&self) -> String {
