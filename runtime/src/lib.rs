@@ -5,12 +5,13 @@
 pub mod sys;
 pub mod spec;
 pub mod image;
-pub mod build;
 pub mod cgroup;
 pub mod policy;
 pub mod network;
 pub mod rootfs;
 pub mod launch;
+pub mod container;
+pub mod build;
 pub mod sizing;
 pub mod init;
 pub mod shim;
