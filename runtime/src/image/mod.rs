@@ -7,7 +7,7 @@
 //!
 //! An image is a list of layers, and a layer is a folder, unpacked once and shared read-only by every container: with the
 //! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
-//! [`Store`] keeps images on disk, [`oci`] has the documents that describe them. [`catalogue`] lists what can be had
+//! [`archive`] is how layers travel, [`Store`] keeps images on disk, [`oci`] has the documents that describe them. [`catalogue`] lists what can be had
 //! without a registry: [`host`] borrows commands from this machine at once, [`debian`] makes the learners' image from
 //! packages.
 //!
@@ -15,8 +15,11 @@
 
 pub mod beneath;
 pub mod digest;
+pub mod archive;
 pub mod reference;
 pub mod oci;
+mod hex;
+#[cfg(test)]
 mod measure;
 mod layout;
 mod elf;
@@ -27,6 +30,7 @@ pub mod catalogue;
 pub mod host;
 pub mod debian;
 pub mod store;
+pub mod transfer;
 mod prepare;
 pub mod show;
 

@@ -10,6 +10,8 @@ use quayside_runtime::spec::data_dir::DataDir;
 
 use super::{Data, flag};
 
+mod files;
+
 #[derive(Debug, Args)]
 pub struct Image {
     #[command(subcommand)]
@@ -32,6 +34,14 @@ enum Verb {
         debian_mirror: Option<String>,
         names: Vec<String>,
     },
+    /// Load the images of an archive: docker save's, or an OCI layout
+    Load(files::Load),
+    /// Write images into an archive that others load
+    Save(files::Save),
+    /// Make an image of an archive of files
+    Import(files::Import),
+    /// Write the files of an image into an archive
+    Export(files::Export),
     /// Print the lock of the learner image anew, with the newest version that the mirror has of everything
     Relock {
         #[command(flatten)]
@@ -67,6 +77,10 @@ impl Image {
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
                 }
             }
+            Verb::Load(load) => load.main()?,
+            Verb::Save(save) => save.main()?,
+            Verb::Import(import) => import.main()?,
+            Verb::Export(export) => export.main()?,
             Verb::Relock { data, debian_mirror } => {
                 let (data, sources) = sources(&data, debian_mirror)?;
                 let (lock, notices) = relock(&open(&data)?, &sources)?;
