@@ -39,6 +39,11 @@ impl Digest {
         Ok(hashing.finish().0)
     }
 
+    /// From the 32 bytes of a SHA-256 that was summed up elsewhere.
+    pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// From its 64 hexadecimal digits alone, as file names have it.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let digit = |byte: u8| match byte {

@@ -9,15 +9,17 @@
 //! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
 //! [`Store`] keeps images on disk, [`oci`] has the documents that describe them. [`catalogue`] lists what can be had
 //! without a registry: [`host`] borrows commands from this machine at once, [`debian`] makes the learners' image from
-//! packages.
+//! packages, [`registry`] pulls from elsewhere and pushes there.
 //!
 //! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
 
 pub mod beneath;
 pub mod digest;
+pub mod archive;
 pub mod reference;
 pub mod oci;
 mod measure;
+mod http;
 mod layout;
 mod elf;
 mod unpack;
@@ -28,6 +30,7 @@ pub mod host;
 pub mod debian;
 pub mod store;
 mod prepare;
+pub mod registry;
 pub mod show;
 
 pub use debian::learner_packages;

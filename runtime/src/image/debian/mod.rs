@@ -40,10 +40,11 @@ use self::archive::Part;
 use self::database::Installed;
 use self::fetch::{Expected, Fetcher};
 use self::resolve::Prefer;
+use super::archive::limits::Limits;
 use super::beneath::{Meta, Name, Root};
 use super::measure;
 use super::progress::{Meter, in_parallel};
-use super::unpack::{self, Limits, UnpackError};
+use super::unpack::{self, UnpackError};
 
 /// A mirror serves a client's few connections gladly; more do not make a download faster.
 const FETCH_THREADS: usize = 4;
