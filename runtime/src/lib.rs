@@ -10,6 +10,8 @@ pub mod policy;
 pub mod network;
 pub mod rootfs;
 pub mod launch;
+pub mod container;
+pub mod build;
 pub mod sizing;
 pub mod init;
 pub mod shim;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use crate::shim::sealed_bytes;
+use crate::sys::memfd::sealed_bytes;
 use crate::sys::process::{self, Child, Fork, ForkOptions, become_id, cloexec_from, exit_now, fork, place_fd};
 
 /// Where the web process finds its directories.

@@ -54,6 +54,9 @@ enum Command {
     /// (the shim's business) PID 1 of a sandbox
     #[command(hide = true)]
     Init,
+    /// (a build's business) starts one container and waits for its end
+    #[command(hide = true)]
+    ContainerInit,
 }
 
 /// What every command takes.
@@ -120,5 +123,6 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Web => serve::web(),
         Command::Shim => quayside_runtime::shim::run().map(|()| 0).map_err(Into::into),
         Command::Init => quayside_runtime::init::run().map(|()| 0).map_err(Into::into),
+        Command::ContainerInit => quayside_runtime::container::monitor::run().map(|()| 0).map_err(Into::into),
     }
 }

@@ -188,6 +188,17 @@ impl Sandbox {
         self.record["shim_pid"].as_i64().expect("a running sandbox's record has it") as i32
     }
 
+    /// As the host counts: its shim's first child.
+    pub fn pid_1(&self) -> i32 {
+        let parent = |pid: i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+        };
+        let entries = fs::read_dir("/proc").expect("every machine has /proc").flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|&pid| parent(pid) == Some(self.shim_pid())).min().expect("a sandbox that runs has a PID 1")
+    }
+
     /// Ends it in order, as its owner's user would.
     pub fn end(mut self) -> i32 {
         signal("TERM", self.child.id() as i32);

@@ -14,6 +14,11 @@ pub fn sandboxes() {
     require(Path::new("/proc/self/ns/time").exists(), "time namespaces (Linux 5.6)");
 }
 
+/// What a container without a user namespace needs: root, here or in a sandbox.
+pub fn containers() {
+    require(rustix::process::geteuid().is_root(), "root; run it with sudo, or in a privileged container");
+}
+
 fn require(there: bool, what: &str) {
     assert!(there, "this test cannot run here: it needs {what}");
 }

@@ -17,3 +17,4 @@ pub mod layout;
 pub mod parent;
 pub mod plan;
 pub mod tree;
+pub mod container;

@@ -39,8 +39,8 @@ impl Digest {
         Ok(hashing.finish().0)
     }
 
-    /// From the 32 bytes of a SHA-256 that was summed up elsewhere.
-    pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
+    /// A SHA-256 that was made elsewhere.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

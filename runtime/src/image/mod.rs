@@ -7,7 +7,7 @@
 //!
 //! An image is a list of layers, and a layer is a folder, unpacked once and shared read-only by every container: with the
 //! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
-//! [`Store`] keeps images on disk, [`oci`] has the documents that describe them. [`catalogue`] lists what can be had
+//! [`archive`] is how layers travel, [`Store`] keeps images on disk, [`oci`] has the documents that describe them. [`catalogue`] lists what can be had
 //! without a registry: [`host`] borrows commands from this machine at once, [`debian`] makes the learners' image from
 //! packages, [`registry`] pulls from elsewhere and pushes there.
 //!
@@ -18,6 +18,8 @@ pub mod digest;
 pub mod archive;
 pub mod reference;
 pub mod oci;
+mod hex;
+#[cfg(test)]
 mod measure;
 mod http;
 mod layout;
@@ -29,6 +31,7 @@ pub mod catalogue;
 pub mod host;
 pub mod debian;
 pub mod store;
+pub mod transfer;
 mod prepare;
 pub mod registry;
 pub mod show;

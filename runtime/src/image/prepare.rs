@@ -2,13 +2,13 @@
 
 use std::fs::File;
 
+use super::archive::pack::pack;
 use super::beneath::Root;
 use super::catalogue::{self, Offer, Origin as Made};
 use super::debian::{self, DebianError, Lock};
 use super::digest::Digest;
 use super::host;
 use super::info::{ImageInfo, ImageState};
-use super::measure;
 use super::oci::{History, ImageConfig, RootFs, RunConfig};
 use super::progress::{Meter, Progress, watched};
 use super::reference::Reference;
@@ -184,9 +184,9 @@ fn reference(offer: &Offer) -> Reference {
 }
 
 fn measured(root: &Root) -> Result<(Digest, LayerRecord), ImageError> {
-    let measured = measure::tree(root).map_err(ImageError::store("read", "the new layer"))?;
-    let diff_id = Digest::from_hex(&measured.sha256).expect("what was measured is a SHA-256");
-    Ok((diff_id, LayerRecord::new(measured.bytes, measured.files, Tar::Canonical { bytes: 0 })))
+    let packed = pack(root, &mut std::io::sink())?;
+    let tar = Tar::Canonical { bytes: packed.archive_bytes };
+    Ok((packed.diff_id, LayerRecord::new(packed.bytes, packed.files, tar)))
 }
 
 /// One layer, and what a shell in it finds set.

@@ -3,3 +3,4 @@
 pub mod seccomp;
 pub mod capabilities;
 pub mod devices;
+pub mod masks;

@@ -65,6 +65,29 @@ pub const NOT_HERE: &[Refused] = &[
     refuse("process_madvise", libc::SYS_process_madvise, "of other processes' memory"),
 ];
 
+/// What a container without a user namespace may not call either, unless it was given SYS_ADMIN. For a sandbox these
+/// are the subject; here a namespace of its own would give the process back, over that namespace, every capability
+/// that was taken from it, and with them the parts of the kernel that have been the way out most often.
+pub const NOT_IN_A_CONTAINER: &[Refused] = &[
+    refuse("unshare", libc::SYS_unshare, "makes namespaces, a user namespace first"),
+    refuse("setns", libc::SYS_setns, "joins namespaces"),
+];
+
+/// The same, and ENOSYS: a filter cannot look at flags behind a pointer, and libc then calls clone.
+pub const NOT_IN_A_CONTAINER_EITHER: &[Refused] =
+    &[refuse("clone3", libc::SYS_clone3, "as clone with flags that make namespaces")];
+
+/// Flags of clone(2) that make a namespace, refused in a container as unshare is.
+const NAMESPACE_FLAGS: [i32; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
 /// The newest call that this table was written for (open_tree_attr, Linux 6.15); later ones are
 /// ENOSYS, so that a new call is allowed by a decision and not by an upgrade of the host.
 /// Calls of the x32 ABI have bit 30 set and fall here too.
@@ -76,6 +99,30 @@ const ENOSYS: u32 = libc::ENOSYS as u32;
 /// The filters to load, in order: the kernel takes the strictest answer of all.
 pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
     Ok(vec![filter(NOT_PERMITTED, EPERM)?, filter(NOT_HERE, ENOSYS)?, newer_than_known()])
+}
+
+/// The same for a container without a user namespace.
+pub fn container_programs(may_administer: bool) -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
+    let mut all = programs()?;
+    if !may_administer {
+        all.extend([
+            filter(NOT_IN_A_CONTAINER, EPERM)?,
+            filter(NOT_IN_A_CONTAINER_EITHER, ENOSYS)?,
+            by_first_argument()?,
+        ]);
+    }
+    Ok(all)
+}
+
+/// clone with a flag that makes a namespace, and sockets to the hypervisor, which no namespace divides (vsock(7)).
+fn by_first_argument() -> Result<BpfProgram, seccompiler::BackendError> {
+    use seccompiler::{SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompRule};
+    let rule = |operator, value| SeccompRule::new(vec![SeccompCondition::new(0, Dword, operator, value)?]);
+    let flag = |flag: i32| rule(SeccompCmpOp::MaskedEq(flag as u32 as u64), flag as u32 as u64);
+    let clone = NAMESPACE_FLAGS.into_iter().map(flag).collect::<Result<Vec<_>, _>>()?;
+    let socket = vec![rule(SeccompCmpOp::Eq, libc::AF_VSOCK as u64)?];
+    let rules = BTreeMap::from([(libc::SYS_clone, clone), (libc::SYS_socket, socket)]);
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM), arch())?.try_into()
 }
 
 fn filter(refused: &[Refused], errno: u32) -> Result<BpfProgram, seccompiler::BackendError> {
@@ -127,10 +174,13 @@ mod tests {
     #[test]
     fn every_entry_has_a_reason_and_stands_once() {
         let mut seen = std::collections::BTreeSet::new();
-        for call in NOT_PERMITTED.iter().chain(NOT_HERE) {
+        let for_all = NOT_PERMITTED.iter().chain(NOT_HERE);
+        for call in for_all.chain(NOT_IN_A_CONTAINER).chain(NOT_IN_A_CONTAINER_EITHER) {
             assert!(!call.reason.is_empty());
             assert!(seen.insert(call.number), "{} stands twice", call.name);
         }
-        assert!(programs().is_ok());
+        let count = |programs: Result<Vec<BpfProgram>, _>| programs.expect("the tables compile").len();
+        assert_eq!(count(container_programs(true)), count(programs()));
+        assert_eq!(count(container_programs(false)), count(programs()) + 3);
     }
 }

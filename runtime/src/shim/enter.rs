@@ -292,16 +292,3 @@ pub fn encode(report: &Report) -> Vec<u8> {
 pub fn decode(bytes: &[u8]) -> io::Result<Report> {
     serde_json::from_slice(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
-
-/// A sealed copy of some bytes, without a path (memfd_create(2)).
-pub fn sealed_bytes(bytes: &[u8]) -> io::Result<OwnedFd> {
-    use rustix::fs::{MemfdFlags, SealFlags};
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let fd = rustix::fs::memfd_create("quayside", flags)?;
-    let mut file = std::fs::File::from(fd);
-    io::Write::write_all(&mut file, bytes)?;
-    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
-    // A shell opens it anew through /dev/fd; as standard input it is read from here.
-    io::Seek::rewind(&mut file)?;
-    Ok(file.into())
-}

@@ -21,5 +21,4 @@ mod files;
 mod serve;
 pub mod client;
 
-pub use enter::sealed_bytes;
 pub use serve::run;

@@ -12,6 +12,7 @@ pub mod mount;
 pub mod seccomp;
 pub mod loop_device;
 pub mod message;
+pub mod memfd;
 
 /// Columns and rows of a terminal (TIOCGWINSZ, ioctl_tty(2)); `None` where it has none.
 pub fn window_size(terminal: std::os::fd::BorrowedFd) -> Option<(u16, u16)> {

@@ -26,7 +26,7 @@ pub const MOUNT_ATTR_RDONLY: u64 = 0x1;
 pub const MOUNT_ATTR_NOSUID: u64 = 0x2;
 pub const MOUNT_ATTR_NODEV: u64 = 0x4;
 
-fn mount_setattr(mount: BorrowedFd, attr: &MountAttr) -> io::Result<()> {
+fn mount_setattr(mount: BorrowedFd, more_flags: i32, attr: &MountAttr) -> io::Result<()> {
     // SAFETY: the empty path and AT_EMPTY_PATH name the mount itself; `attr` is a `struct mount_attr`
     // that lives through the call, which reads as many bytes of it as it is told.
     let result = unsafe {
@@ -34,7 +34,7 @@ fn mount_setattr(mount: BorrowedFd, attr: &MountAttr) -> io::Result<()> {
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
+            libc::AT_EMPTY_PATH | more_flags,
             std::ptr::from_ref(attr),
             size_of::<MountAttr>(),
         )
@@ -48,6 +48,16 @@ pub fn clone_tree(path: &Path) -> io::Result<OwnedFd> {
     Ok(open_tree(rustix::fs::CWD, path, flags)?)
 }
 
+/// A detached copy of what an open file or directory is the top of, with everything mounted below it: no path is
+/// followed anew (open_tree(2), OPEN_TREE_CLONE, AT_RECURSIVE).
+pub fn clone_tree_of(file: BorrowedFd) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok(open_tree(file, c"", flags)?)
+}
+
 /// Shifts the owners of a detached mount into a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP):
 /// id 0 on the disk is the namespace's root, whatever host id that is. Nothing on the disk changes.
 pub fn idmap(mount: BorrowedFd, user_namespace: BorrowedFd, flags: u64) -> io::Result<()> {
@@ -56,12 +66,17 @@ pub fn idmap(mount: BorrowedFd, user_namespace: BorrowedFd, flags: u64) -> io::R
         userns_fd: user_namespace.as_raw_fd() as u64,
         ..MountAttr::default()
     };
-    mount_setattr(mount, &attr)
+    mount_setattr(mount, 0, &attr)
 }
 
 /// Adds flags (MOUNT_ATTR_…) to a detached mount.
 pub fn restrict(mount: BorrowedFd, flags: u64) -> io::Result<()> {
-    mount_setattr(mount, &MountAttr { attr_set: flags, ..MountAttr::default() })
+    mount_setattr(mount, 0, &MountAttr { attr_set: flags, ..MountAttr::default() })
+}
+
+/// The same for a mount and everything mounted below it (AT_RECURSIVE).
+pub fn restrict_tree(mount: BorrowedFd, flags: u64) -> io::Result<()> {
+    mount_setattr(mount, libc::AT_RECURSIVE, &MountAttr { attr_set: flags, ..MountAttr::default() })
 }
 
 /// Makes a file system and a detached mount of it (fsopen(2), fsmount(2)). An option without a value
@@ -81,6 +96,12 @@ pub fn make(fs: &str, options: &[(&str, Option<&str>)], flags: MountAttrFlags) -
 /// Attaches a detached mount at `target` (move_mount(2)).
 pub fn attach(mount: BorrowedFd, target: &Path) -> io::Result<()> {
     Ok(move_mount(mount, c"", rustix::fs::CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// Attaches a detached mount over an open file or directory, wherever its path may lead by now.
+pub fn attach_over(mount: BorrowedFd, target: BorrowedFd) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(mount, c"", target, c"", flags)?)
 }
 
 /// Changes the root of the mount namespace and puts the old one away at the same place: the caller

@@ -205,12 +205,18 @@ pub fn exec_fd(program: BorrowedFd, args: &[&CStr], env: &[&CStr]) -> io::Error 
 
 /// Gives up supplementary groups, then becomes `uid` and `gid` for good (setresuid(2)).
 pub fn become_id(uid: u32, gid: u32) -> io::Result<()> {
+    become_user(uid, gid, &[])
+}
+
+/// The same with supplementary groups instead of those of the caller.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
     // The kernel takes this one for "as it is", and reports success.
     if uid == u32::MAX || gid == u32::MAX {
         return Err(io::Error::other("4294967295 is no id"));
     }
-    setgroups(&[])?;
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups)?;
     let gid = Gid::from_raw(gid);
     setresgid(gid, gid, gid)?;
     let uid = Uid::from_raw(uid);

@@ -10,6 +10,10 @@ use quayside_runtime::spec::data_dir::DataDir;
 
 use super::{Data, flag};
 
+mod files;
+mod look;
+mod registry;
+
 #[derive(Debug, Args)]
 pub struct Image {
     #[command(subcommand)]
@@ -18,7 +22,7 @@ pub struct Image {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the catalogue: a heading, then one image a line
+    /// List the catalogue, then all images that are here: each a heading, then one name a line
     Ls {
         #[command(flatten)]
         data: Data,
@@ -32,6 +36,28 @@ enum Verb {
         debian_mirror: Option<String>,
         names: Vec<String>,
     },
+    /// Get an image from a registry
+    Pull(registry::Pull),
+    /// Send an image to a registry
+    Push(registry::Push),
+    /// Give an image one more name
+    Tag(look::Tag),
+    /// Say everything about images, as JSON
+    Inspect(look::Inspect),
+    /// Say how an image came to be, the last step first
+    History(look::History),
+    /// Say how much room images take, and what they share
+    Df(look::Df),
+    /// Remove images without a name, and what belongs to none
+    Prune(look::Prune),
+    /// Load the images of an archive: docker save's, or an OCI layout
+    Load(files::Load),
+    /// Write images into an archive that others load
+    Save(files::Save),
+    /// Make an image of an archive of files
+    Import(files::Import),
+    /// Write the files of an image into an archive
+    Export(files::Export),
     /// Print the lock of the learner image anew, with the newest version that the mirror has of everything
     Relock {
         #[command(flatten)]
@@ -57,6 +83,12 @@ impl Image {
             Verb::Ls { data } => {
                 let store = open(&data.open()?)?;
                 print!("{}", show::ls_lines(&store.list()));
+                let (here, broken): (Vec<_>, Vec<_>) = store.images()?.into_iter().partition(Result::is_ok);
+                let here: Vec<Ready> = here.into_iter().flatten().collect();
+                if !here.is_empty() {
+                    print!("\n{}", show::image_lines(&here));
+                }
+                broken.into_iter().filter_map(Result::err).for_each(|error| eprintln!("{error}"));
             }
             Verb::Prepare { data, debian_mirror, names } => {
                 let (data, sources) = sources(&data, debian_mirror)?;
@@ -67,6 +99,17 @@ impl Image {
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
                 }
             }
+            Verb::Pull(pull) => pull.main()?,
+            Verb::Push(push) => push.main()?,
+            Verb::Tag(tag) => tag.main()?,
+            Verb::Inspect(inspect) => inspect.main()?,
+            Verb::History(history) => history.main()?,
+            Verb::Df(df) => df.main()?,
+            Verb::Prune(prune) => prune.main()?,
+            Verb::Load(load) => load.main()?,
+            Verb::Save(save) => save.main()?,
+            Verb::Import(import) => import.main()?,
+            Verb::Export(export) => export.main()?,
             Verb::Relock { data, debian_mirror } => {
                 let (data, sources) = sources(&data, debian_mirror)?;
                 let (lock, notices) = relock(&open(&data)?, &sources)?;

@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use super::deb822;
 use super::fixups::{self, TIME};
 use crate::image::beneath::{Meta, Name, Root};
-use crate::image::measure;
+use crate::image::hex;
 use crate::image::unpack::Place;
 
 /// A package after unpacking.
@@ -115,7 +115,7 @@ fn conffiles(root: &Root, package: &Installed) -> io::Result<Vec<(String, String
 fn md5_of(mut file: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok(measure::hex(&Md5::digest(&bytes)))
+    Ok(hex::of(&Md5::digest(&bytes)))
 }
 
 /// Who waits for which trigger (deb-triggers(5)): one file for each name, and `File` for paths.
@@ -171,7 +171,7 @@ mod tests {
             read("status"),
             "Package: x\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n\
              Description: a\n long one\nConffiles:\n /etc/x 32b92c7aa6ac3c8a6fa49bbb20feee45\n\n"
-                .replace("32b92c7aa6ac3c8a6fa49bbb20feee45", &measure::hex(&Md5::digest(b"shipped")))
+                .replace("32b92c7aa6ac3c8a6fa49bbb20feee45", &hex::of(&Md5::digest(b"shipped")))
         );
         assert_eq!(read("info/x:amd64.list"), "/.\n/etc\n/etc/x\n");
         assert_eq!(read("info/x:amd64.postinst"), "#!/bin/sh\n");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use ureq::Agent;
 
-use crate::image::{http, measure};
+use crate::image::{hex, http};
 
 /// Waits before the second, third and fourth try: a mirror that drops connections under load gets a rest, and a person
 /// waits five seconds at most before hearing that it does not work.
@@ -138,7 +138,7 @@ fn stream(
     loop {
         let count = from.read(&mut buffer).map_err(|error| Trouble::Passing(error.to_string()))?;
         if count == 0 {
-            return Ok(measure::hex(&hash.finalize()));
+            return Ok(hex::of(&hash.finalize()));
         }
         bytes += count as u64;
         if bytes > bytes_max {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::image::measure;
+use crate::image::hex;
 
 /// The release that the learner image is made of.
 pub const SUITE: &str = "bookworm";
@@ -181,7 +181,7 @@ impl Pin {
         if !plain(&self.path) || !self.path.starts_with("pool/") || self.path.split('/').any(|part| part == "..") {
             return Err("the path is not one of Debian's pool");
         }
-        if !measure::is_hex(&self.sha256) {
+        if !hex::is_sha256(&self.sha256) {
             return Err("its sha256 is not 64 hexadecimal digits");
         }
         Ok(())

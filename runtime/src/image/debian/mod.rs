@@ -42,7 +42,7 @@ use self::fetch::{Expected, Fetcher};
 use self::resolve::Prefer;
 use super::archive::limits::Limits;
 use super::beneath::{Meta, Name, Root};
-use super::measure;
+use super::hex;
 use super::progress::{Meter, in_parallel};
 use super::unpack::{self, UnpackError};
 
@@ -295,7 +295,7 @@ fn is_intact(path: &Path, pin: &Pin) -> bool {
         return false;
     }
     let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash).is_ok() && measure::hex(&hash.finalize()) == pin.sha256
+    io::copy(&mut file, &mut hash).is_ok() && hex::of(&hash.finalize()) == pin.sha256
 }
 
 fn names(pins: &[Pin]) -> String {

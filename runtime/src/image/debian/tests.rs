@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::image::beneath::Name;
+use crate::image::measure;
 
 #[test]
 fn a_pinned_package_that_is_gone_is_resolved_anew_with_a_notice() {

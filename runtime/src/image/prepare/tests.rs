@@ -80,7 +80,7 @@ fn two_preparers_at_once_make_one_image() {
         preparers.into_iter().map(|preparer| preparer.join().unwrap()).collect()
     });
     assert_eq!(images[0], images[1]);
-    assert_eq!(entries(&store.root().join("layers")), 1);
+    assert_eq!(entries(&store.root().join("content/layers")), 1);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn damaged_records_are_images_that_are_not_there_and_are_made_again() {
     }
     let (_top, store) = fresh();
     let image = prepare_host(&store);
-    let path = store.root().join("images").join(format!("{}.json", image.id.hex()));
+    let path = store.root().join("content/images").join(format!("{}.json", image.id.hex()));
     let good = fs::read_to_string(&path).unwrap();
     for text in ["", "{", &good.replace("\"format\": 2", "\"format\": 9")] {
         fs::write(&path, text).unwrap();
@@ -116,5 +116,5 @@ fn a_learner_image_without_a_mirror_says_what_to_set_and_leaves_nothing() {
     let sources = Sources { apt: top.path().join("no-apt"), ..Sources::default() };
     let error = store.prepare("learner", &sources, &mut |_| {}).unwrap_err().to_string();
     assert!(error.contains("--debian-mirror"), "{error}");
-    assert_eq!((entries(&store.root().join("layers")), entries(&store.root().join("tmp"))), (0, 0));
+    assert_eq!((entries(&store.root().join("content/layers")), entries(&store.root().join("tmp"))), (0, 0));
 }

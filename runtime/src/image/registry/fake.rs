@@ -173,6 +173,9 @@ fn archive(name: &str, content: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_size(content.len() as u64);
     header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1_000_000);
     builder.append_data(&mut header, name, content).unwrap();
     builder.into_inner().unwrap()
 }

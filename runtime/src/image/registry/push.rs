@@ -28,7 +28,9 @@ pub struct Pushed {
     /// Of the manifest, as the registry has it now.
     pub digest: Digest,
     pub manifest_bytes: usize,
-    /// Blobs that the registry did not have.
+    /// Of its config and its layers.
+    pub blobs: usize,
+    /// Those that the registry did not have.
     pub sent: usize,
 }
 
@@ -90,7 +92,8 @@ pub fn push(
     client.ask_for(&put, &[200, 201, 202])?;
     remember(store, &work, image, name, &outgoing)?;
     let sent = sent.into_iter().filter(|sent| *sent).count();
-    Ok(Pushed { digest: outgoing.digest, manifest_bytes: outgoing.bytes.len(), sent })
+    let (blobs, manifest_bytes) = (parcels.len(), outgoing.bytes.len());
+    Ok(Pushed { digest: outgoing.digest, manifest_bytes, blobs, sent })
 }
 
 fn parcels(store: &Store, outgoing: &Outgoing, files: Vec<Option<PathBuf>>) -> Result<Vec<Parcel>, RegistryError> {

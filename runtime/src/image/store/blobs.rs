@@ -13,12 +13,12 @@ use super::{ImageError, Store, Work};
 impl Store {
     /// Where the content called `digest` lies, if it is here.
     pub fn blob(&self, digest: &Digest) -> Option<PathBuf> {
-        self.roots().map(|root| blob_path(root, digest)).find(|path| path.is_file())
+        self.contents().map(|content| blob_path(content, digest)).find(|path| path.is_file())
     }
 
     /// The same, open for reading. What is read is not checked again.
     pub fn open_blob(&self, what: &'static str, digest: &Digest) -> Result<File, ImageError> {
-        let path = self.blob(digest).unwrap_or_else(|| blob_path(&self.root, digest));
+        let path = self.blob(digest).unwrap_or_else(|| blob_path(&self.content, digest));
         File::open(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => {
                 ImageError::Incomplete { name: String::new(), missing: format!("its {what} {digest}") }
@@ -58,14 +58,14 @@ impl Store {
     pub fn write_blob(&self, work: &Work, bytes: &[u8]) -> Result<Digest, ImageError> {
         let digest = Digest::of(bytes);
         if self.blob(&digest).is_none() {
-            write_whole(work, &blob_path(&self.root, &digest), bytes)?;
+            write_whole(work, &blob_path(&self.content, &digest), bytes)?;
         }
         Ok(digest)
     }
 
     /// Adds a file of `work`, whose content the caller has found to be what `digest` says.
     pub fn keep_blob(&self, file: &Path, digest: &Digest) -> Result<PathBuf, ImageError> {
-        let to = blob_path(&self.root, digest);
+        let to = blob_path(&self.content, digest);
         let keep = || {
             File::open(file)?.sync_all()?;
             fs::rename(file, &to)
@@ -75,6 +75,6 @@ impl Store {
     }
 }
 
-pub fn blob_path(root: &Path, digest: &Digest) -> PathBuf {
-    root.join("blobs/sha256").join(digest.hex())
+pub fn blob_path(content: &Path, digest: &Digest) -> PathBuf {
+    content.join("blobs/sha256").join(digest.hex())
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::super::archive::pack::PackError;
 use super::super::debian::DebianError;
 use super::super::digest::Digest;
 use super::super::host::HostError;
@@ -38,6 +39,8 @@ pub enum ImageError {
     Store { doing: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
     Name(#[from] ReferenceError),
+    #[error("cannot make an archive of the new layer")]
+    Pack(#[from] PackError),
     #[error(transparent)]
     Host(#[from] HostError),
     #[error(transparent)]

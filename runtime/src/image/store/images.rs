@@ -103,7 +103,7 @@ impl Store {
         let (config, layers) = self.parts(&id)?;
         let record = Record { format: FORMAT, added: jiff::Timestamp::now().as_second(), origin };
         let text = serde_json::to_vec_pretty(&record).expect("a record has only texts and numbers");
-        write_whole(work, &record_path(&self.root, &id), &text)?;
+        write_whole(work, &record_path(&self.content, &id), &text)?;
         Ok(Image { id, names: self.names_of(&id)?, config, layers, origin: record.origin })
     }
 
@@ -178,7 +178,9 @@ impl Store {
     }
 
     fn image_called(&self, id: &Digest, names: Vec<Reference>) -> Result<Option<Image>, ImageError> {
-        let Some(record) = self.roots().find_map(|root| read_record(&record_path(root, id))) else { return Ok(None) };
+        let Some(record) = self.contents().find_map(|content| read_record(&record_path(content, id))) else {
+            return Ok(None);
+        };
         let shown = names.first().map_or_else(|| id.short(), Reference::familiar);
         let (config, layers) = self.parts(id).map_err(|error| match error {
             ImageError::Incomplete { missing, .. } => ImageError::Incomplete { name: shown, missing },
@@ -200,9 +202,9 @@ impl Store {
     /// Every image's id with its record.
     fn ids(&self) -> Result<BTreeMap<Digest, Record>, ImageError> {
         let mut ids = BTreeMap::new();
-        for root in self.roots() {
-            for id in ids_in(root)? {
-                if let Some(record) = read_record(&record_path(root, &id)) {
+        for content in self.contents() {
+            for id in ids_in(content)? {
+                if let Some(record) = read_record(&record_path(content, &id)) {
                     ids.entry(id).or_insert(record);
                 }
             }
@@ -211,16 +213,16 @@ impl Store {
     }
 }
 
-/// The ids of the images that `root` itself has.
-pub(super) fn ids_in(root: &Path) -> Result<Vec<Digest>, ImageError> {
-    let folder = root.join("images");
+/// The ids of the images that one store itself has.
+pub(super) fn ids_in(content: &Path) -> Result<Vec<Digest>, ImageError> {
+    let folder = content.join("images");
     let entries = fs::read_dir(&folder).map_err(ImageError::store("list", &folder))?;
     let id = |name: std::ffi::OsString| Digest::from_hex(name.to_str()?.strip_suffix(".json")?);
     Ok(entries.flatten().filter_map(|entry| id(entry.file_name())).collect())
 }
 
-pub(super) fn record_path(root: &Path, id: &Digest) -> PathBuf {
-    root.join("images").join(format!("{}.json", id.hex()))
+pub(super) fn record_path(content: &Path, id: &Digest) -> PathBuf {
+    content.join("images").join(format!("{}.json", id.hex()))
 }
 
 fn read_record(path: &Path) -> Option<Record> {

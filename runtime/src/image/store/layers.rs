@@ -55,10 +55,10 @@ impl Store {
     /// A layer that is here, whole, and was on the disk when the machine last started.
     pub fn layer(&self, diff_id: &Digest) -> Option<Layer> {
         let boot = boot_id();
-        self.roots().find_map(|root| {
-            let record = read_record(&folder(root, diff_id))?;
+        self.contents().find_map(|content| {
+            let record = read_record(&folder(content, diff_id))?;
             let whole = record.boot.as_ref().is_none_or(|of| *of == boot);
-            whole.then(|| Layer { diff_id: *diff_id, path: folder(root, diff_id).join("diff"), record })
+            whole.then(|| Layer { diff_id: *diff_id, path: folder(content, diff_id).join("diff"), record })
         })
     }
 
@@ -75,7 +75,7 @@ impl Store {
         if let Some(layer) = self.layer(&diff_id) {
             return Ok(layer);
         }
-        let to = folder(&self.root, &diff_id);
+        let to = folder(&self.content, &diff_id);
         write_record(work, draft.path(), record)?;
         // What is there is of another boot, or half removed: out of the way with it.
         self.discard(work, &to)?;
@@ -97,7 +97,7 @@ impl Store {
             .map_err(ImageError::store("write to disk", &first.path))?;
         for layer in new {
             let settled = LayerRecord { boot: None, ..layer.record.clone() };
-            write_record(work, &folder(&self.root, &layer.diff_id), &settled)?;
+            write_record(work, &folder(&self.content, &layer.diff_id), &settled)?;
         }
         Ok(())
     }
@@ -111,8 +111,8 @@ impl Store {
     }
 }
 
-pub fn folder(root: &Path, diff_id: &Digest) -> PathBuf {
-    root.join("layers").join(diff_id.hex())
+pub fn folder(content: &Path, diff_id: &Digest) -> PathBuf {
+    content.join("layers").join(diff_id.hex())
 }
 
 pub fn read_record(folder: &Path) -> Option<LayerRecord> {

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! DATA/images/            root's, 0700: layers hold setuid programs, which no user of the host may reach
-//!   blobs/sha256/HEX      configs, and archives and manifests as they came
-//!   layers/HEX/diff/      a layer, unpacked; HEX is its diff id, the digest of its archive before compression
-//!   layers/HEX/layer.json what is known of it
-//!   images/HEX.json       an image; HEX is its id, the digest of its config
-//!   names.json            what people call images
+//!   content/              what sandboxes see too, read-only
+//!     blobs/sha256/HEX    configs, and archives and manifests as they came
+//!     layers/HEX/diff/    a layer, unpacked; HEX is its diff id, the digest of its archive before compression
+//!     layers/HEX/layer.json   what is known of it
+//!     images/HEX.json     an image; HEX is its id, the digest of its config
+//!     names.json          what people call images
 //!   holds/NAME.json       layers that somebody else wants kept
 //!   cache/                downloads
 //!   tmp/RANDOM/           work under way; its folder is locked while somebody works in it
@@ -47,23 +48,29 @@ use locks::make_private;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-    /// Another store that is only read: the host's, inside a sandbox.
+    content: PathBuf,
+    /// The content of another store, which is only read: the host's, inside a sandbox.
     below: Option<PathBuf>,
 }
 
 impl Store {
     /// Opens `DATA/images`, makes what is missing, and sweeps what a crash left.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, ImageError> {
-        let store = Self { root: root.into(), below: None };
+        let root = root.into();
+        let store = Self { content: content_of(&root), root, below: None };
         make_private(&store.root)?;
-        for part in ["blobs", "blobs/sha256", "layers", "images", "holds", "cache", "tmp", "locks"] {
+        for part in ["holds", "cache", "tmp", "locks", CONTENT] {
             make_private(&store.root.join(part))?;
+        }
+        for part in ["blobs", "blobs/sha256", "layers", "images"] {
+            make_private(&store.content.join(part))?;
         }
         store.sweep_work()?;
         Ok(store)
     }
 
-    /// The same, with all that is found in the store `below` as if it were here. Nothing is ever written there.
+    /// The same, with all that is found in `below`, the content of another store, as if it were here. Nothing is ever
+    /// written there.
     pub fn over(self, below: impl Into<PathBuf>) -> Self {
         Self { below: Some(below.into()), ..self }
     }
@@ -77,10 +84,17 @@ impl Store {
         self.root.join("cache")
     }
 
-    /// This store, then the one below.
-    fn roots(&self) -> impl Iterator<Item = &Path> {
-        std::iter::once(self.root.as_path()).chain(self.below.as_deref())
+    /// Of this store, then of the one below.
+    fn contents(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.content.as_path()).chain(self.below.as_deref())
     }
+}
+
+const CONTENT: &str = "content";
+
+/// Where in a store what may be shown to sandboxes lies. No lock is in it: who may only read could hold it for ever.
+pub fn content_of(root: &Path) -> PathBuf {
+    root.join(CONTENT)
 }
 
 #[cfg(test)]

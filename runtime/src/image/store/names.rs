@@ -21,8 +21,8 @@ impl Store {
     /// Every name with the id of its image; a name of this store hides the same one of the store below.
     pub fn names(&self) -> Result<Names, ImageError> {
         let mut names = Names::new();
-        for root in self.roots() {
-            for (name, id) in read(root)? {
+        for content in self.contents() {
+            for (name, id) in read(content)? {
                 names.entry(name).or_insert(id);
             }
         }
@@ -51,19 +51,19 @@ impl Store {
         change: impl FnOnce(&mut Names) -> Result<(), ImageError>,
     ) -> Result<(), ImageError> {
         let _lock = locks::lock(&self.root.join("lock"), Sharing::Exclusive)?;
-        let before = read(&self.root)?;
+        let before = read(&self.content)?;
         let mut names = before.clone();
         change(&mut names)?;
         if names == before {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(&names).expect("names are texts");
-        write_whole(work, &self.root.join("names.json"), &text)
+        write_whole(work, &self.content.join("names.json"), &text)
     }
 }
 
-pub(super) fn read(root: &Path) -> Result<Names, ImageError> {
-    let path = root.join("names.json");
+pub(super) fn read(content: &Path) -> Result<Names, ImageError> {
+    let path = content.join("names.json");
     let read = || {
         if fs::metadata(&path)?.len() > FILE_MAX_BYTES {
             return Err(io::Error::other(format!("it has more than {FILE_MAX_BYTES} bytes")));

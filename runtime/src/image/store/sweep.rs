@@ -89,7 +89,7 @@ impl Store {
         if !last {
             return Ok(Removed { names: gone, ..Removed::default() });
         }
-        remove_file(&images::record_path(&self.root, &image.id))?;
+        remove_file(&images::record_path(&self.content, &image.id))?;
         let swept = self.sweep_with(&work, used)?;
         Ok(Removed { names: gone, images: vec![image.id], ..swept })
     }
@@ -97,13 +97,13 @@ impl Store {
     /// Removes images that have no name, and all content that nothing names.
     pub fn prune(&self, used: &[PathBuf]) -> Result<Removed, ImageError> {
         let work = self.work_alone()?;
-        let named: BTreeSet<Digest> = super::names::read(&self.root)?.into_values().collect();
-        let nameless: Vec<Digest> = images::ids_in(&self.root)?
+        let named: BTreeSet<Digest> = super::names::read(&self.content)?.into_values().collect();
+        let nameless: Vec<Digest> = images::ids_in(&self.content)?
             .into_iter()
             .filter(|id| !named.contains(id) && !self.is_used(id, used))
             .collect();
         for id in &nameless {
-            remove_file(&images::record_path(&self.root, id))?;
+            remove_file(&images::record_path(&self.content, id))?;
         }
         let swept = self.sweep_with(&work, used)?;
         Ok(Removed { images: nameless, ..swept })
@@ -118,7 +118,7 @@ impl Store {
     /// Drops an image's record when it has no name left; its content goes with the next sweep.
     pub(in crate::image) fn forget_if_nameless(&self, id: &Digest) -> Result<(), ImageError> {
         match self.names_of(id)?.is_empty() {
-            true => remove_file(&images::record_path(&self.root, id)),
+            true => remove_file(&images::record_path(&self.content, id)),
             false => Ok(()),
         }
     }
@@ -139,7 +139,7 @@ impl Store {
             layers: layers.len(),
             layers_bytes: layers.iter().map(bytes).sum(),
             unnamed_bytes: layers.iter().filter(|(id, _)| !has_owner(id)).map(bytes).sum(),
-            blobs_bytes: folder_bytes(&self.root.join("blobs/sha256")),
+            blobs_bytes: folder_bytes(&self.content.join("blobs/sha256")),
             downloads_bytes: folder_bytes(&self.cache()),
             images: images.iter().map(of).collect(),
         })
@@ -154,7 +154,7 @@ impl Store {
     fn sweep_with(&self, work: &Work, used: &[PathBuf]) -> Result<Removed, ImageError> {
         let keep = self.kept()?;
         let mut removed = Removed::default();
-        for path in list(&self.root.join("layers"))? {
+        for path in list(&self.content.join("layers"))? {
             let id = hex_name(&path);
             let wanted = id.is_some_and(|id| keep.layers.contains(&id));
             if wanted || used.iter().any(|used| used.starts_with(&path)) {
@@ -164,7 +164,7 @@ impl Store {
             removed.layers.extend(id);
             self.discard(work, &path)?;
         }
-        for path in list(&self.root.join("blobs/sha256"))? {
+        for path in list(&self.content.join("blobs/sha256"))? {
             if hex_name(&path).is_none_or(|id| !keep.blobs.contains(&id)) {
                 removed.bytes += fs::metadata(&path).map_or(0, |meta| meta.len());
                 remove_file(&path)?;
@@ -172,8 +172,8 @@ impl Store {
         }
         // Of an earlier form of the store.
         let ids: BTreeSet<PathBuf> =
-            images::ids_in(&self.root)?.iter().map(|id| images::record_path(&self.root, id)).collect();
-        for path in list(&self.root.join("images"))?.iter().filter(|path| !ids.contains(*path)) {
+            images::ids_in(&self.content)?.iter().map(|id| images::record_path(&self.content, id)).collect();
+        for path in list(&self.content.join("images"))?.iter().filter(|path| !ids.contains(*path)) {
             remove_file(path)?;
         }
         Ok(removed)
@@ -182,7 +182,7 @@ impl Store {
     /// What images and holds name.
     fn kept(&self) -> Result<Kept, ImageError> {
         let mut kept = Kept::default();
-        for id in images::ids_in(&self.root)? {
+        for id in images::ids_in(&self.content)? {
             kept.blobs.insert(id);
             // One that cannot be read has no layers to keep, and says so where it is asked for.
             if let Ok(config) = self.read_json::<ImageConfig>("config", &id, CONFIG_MAX_BYTES) {
@@ -209,7 +209,7 @@ impl Store {
 
     /// The layers of this store itself, without those of the one below.
     fn layers_here(&self) -> Result<Vec<(Digest, LayerRecord)>, ImageError> {
-        let here = list(&self.root.join("layers"))?;
+        let here = list(&self.content.join("layers"))?;
         Ok(here.iter().filter_map(|path| Some((hex_name(path)?, read_record(path)?))).collect())
     }
 

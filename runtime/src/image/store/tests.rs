@@ -44,7 +44,7 @@ fn reference(name: &str) -> Reference {
 #[test]
 fn a_new_store_is_empty_and_closed_to_others() {
     let (_top, store) = fresh();
-    for path in [store.root.clone(), store.root.join("layers"), store.root.join("blobs/sha256")] {
+    for path in [store.root.clone(), store.content.join("layers"), store.content.join("blobs/sha256")] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
     }
     assert!(store.images().unwrap().is_empty());
@@ -74,7 +74,7 @@ fn a_layer_of_two_images_is_kept_once_and_goes_with_the_second() {
     let work = store.work().unwrap();
     let (a, b) = (image(&store, &work, "a", &["base", "a"]), image(&store, &work, "b", &["base", "b"]));
     drop(work);
-    assert_eq!(entries(&store.root.join("layers")), 3);
+    assert_eq!(entries(&store.content.join("layers")), 3);
     let usage = store.usage().unwrap();
     assert_eq!((usage.layers, usage.layers_bytes), (3, 6));
     assert!(usage.images.iter().all(|image| (image.shared_bytes, image.unique_bytes) == (4, 1)));
@@ -86,7 +86,7 @@ fn a_layer_of_two_images_is_kept_once_and_goes_with_the_second() {
     );
     assert_eq!(store.resolve("b").unwrap(), b);
     store.remove("b", &[], false).unwrap();
-    assert_eq!((entries(&store.root.join("layers")), entries(&store.root.join("blobs/sha256"))), (0, 0));
+    assert_eq!((entries(&store.content.join("layers")), entries(&store.content.join("blobs/sha256"))), (0, 0));
     assert_eq!(entries(&store.root.join("tmp")), 0);
 }
 
@@ -188,14 +188,14 @@ fn an_image_that_lost_a_part_says_which() {
 fn a_store_over_another_sees_both_and_writes_only_its_own() {
     let (top, below) = fresh();
     let host = image(&below, &below.work().unwrap(), "golang", &["go"]);
-    let store = Store::open(top.path().join("own")).unwrap().over(&below.root);
+    let store = Store::open(top.path().join("own")).unwrap().over(&below.content);
     assert_eq!(store.resolve("golang").unwrap(), host);
     let work = store.work().unwrap();
     let own = image(&store, &work, "golang", &["go", "mine"]);
     drop(work);
     assert_eq!(store.resolve("golang").unwrap().id, own.id);
     assert_eq!(below.resolve("golang").unwrap().id, host.id);
-    assert_eq!(entries(&store.root.join("layers")), 1, "the layer below was not copied");
+    assert_eq!(entries(&store.content.join("layers")), 1, "the layer below was not copied");
     store.remove("golang", &[], false).unwrap();
     assert_eq!(store.resolve("golang").unwrap().id, host.id);
 }
@@ -204,11 +204,11 @@ fn a_store_over_another_sees_both_and_writes_only_its_own() {
 fn what_an_earlier_form_of_the_store_left_is_swept_unless_a_sandbox_runs_on_it() {
     let (_top, store) = fresh();
     let (used, unused) =
-        (store.root.join("layers").join("a".repeat(64)), store.root.join("layers").join("b".repeat(64)));
+        (store.content.join("layers").join("a".repeat(64)), store.content.join("layers").join("b".repeat(64)));
     fs::create_dir(&used).unwrap();
     fs::create_dir(&unused).unwrap();
-    fs::write(store.root.join("images/learner.json"), "{}").unwrap();
+    fs::write(store.content.join("images/learner.json"), "{}").unwrap();
     store.sweep(std::slice::from_ref(&used)).unwrap();
     assert!(used.exists() && !unused.exists());
-    assert_eq!(entries(&store.root.join("images")), 0);
+    assert_eq!(entries(&store.content.join("images")), 0);
 }

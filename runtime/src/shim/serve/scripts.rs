@@ -8,6 +8,7 @@ use super::{Connection, For, JOBS_MAX, Role, Shim, Source};
 use crate::shim::enter::{self, Output, Program, Stdio};
 use crate::shim::exec::Job;
 use crate::shim::protocol::{Exec, FromShim, NAMED_MAX};
+use crate::sys::memfd::sealed_bytes;
 
 impl Shim {
     pub(super) fn job_named(&self, name: &str) -> Option<u32> {
@@ -37,7 +38,7 @@ impl Shim {
     pub(super) fn program(&self, exec: Exec, script: &[u8]) -> io::Result<(Program, Vec<(u8, OwnedFd)>)> {
         // Only where it is asked for: a descriptor that nobody opened puzzles who looks at /proc/self/fd.
         let wanted = exec.script_is_stdin || exec.args.iter().any(|arg| arg.contains("{script}"));
-        let script = wanted.then(|| enter::sealed_bytes(script)).transpose()?;
+        let script = wanted.then(|| sealed_bytes(script)).transpose()?;
         let script_path = format!("/dev/fd/{}", enter::SCRIPT_FD);
         let args = exec.args.iter().map(|arg| arg.replace("{script}", &script_path)).collect();
         let mut env = self.sandbox.plan.env.clone();
