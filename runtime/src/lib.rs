@@ -11,6 +11,7 @@ pub mod network;
 pub mod rootfs;
 pub mod launch;
 pub mod container;
+pub mod build;
 pub mod sizing;
 pub mod init;
 pub mod shim;

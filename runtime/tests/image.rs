@@ -117,16 +117,17 @@ fn check(image: &Image, script: &str, expected: &str) {
         exec chroot . /usr/bin/env -i TERM=xterm HOME=/root "PATH=$IMAGE_PATH" LANG=C.UTF-8 bash -c "$SCRIPT"
     "#;
     let work = tempfile::tempdir().unwrap();
-    let lower: Vec<&str> = image.layers.iter().rev().map(|path| path.to_str().unwrap()).collect();
-    let path = image.env.iter().find(|(name, _)| name == "PATH").unwrap();
+    let paths = image.layer_paths();
+    let lower: Vec<&str> = paths.iter().rev().map(|path| path.to_str().unwrap()).collect();
+    let (_, path) = image.env().into_iter().find(|(name, _)| name == "PATH").unwrap();
     let output = Command::new("unshare")
         .args(["--mount", "--net", "sh", "-c", &format!("ip link set lo up 2>/dev/null || true; {ENTER}")])
         .env("WORK", work.path())
         .env("LOWER", lower.join(":"))
-        .env("IMAGE_PATH", &path.1)
+        .env("IMAGE_PATH", path)
         .env("SCRIPT", script)
         .output()
         .unwrap();
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.trim_end(), expected, "of {}: {script}\n{complained}", image.name);
+    assert_eq!(said.trim_end(), expected, "of {}: {script}\n{complained}", image.shown());
 }

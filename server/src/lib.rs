@@ -19,6 +19,7 @@ pub mod session;
 pub mod rehearsal;
 pub mod web;
 pub mod bundled;
+mod reach;
 pub mod supervisor;
 pub mod doctor;
 pub mod command;

@@ -35,7 +35,7 @@ use crate::account::Account;
 use crate::config::{KeeperConfig, LogFormat, WebConfig};
 use crate::control::{self, FromWeb, ToWeb, WebLine};
 use crate::notify::Manager;
-use crate::tls;
+use crate::{reach, tls};
 use renewal::Renewal;
 
 /// A part that lives this long has started well.
@@ -71,6 +71,7 @@ pub fn serve(service: Service) -> anyhow::Result<()> {
     let listener = bind(service.listen, "--listen")?;
     let metrics = service.metrics_listen.map(|listen| bind(listen, "web.metrics-listen")).transpose()?;
     let address = listener.local_addr()?;
+    let base = service.web.base_path.as_str().trim_end_matches('/').to_owned();
     let format = service.web.log.format;
     let scheme = if renewal.is_some() { "https" } else { "http" };
     prepare_directories(&service)?;
@@ -81,9 +82,10 @@ pub fn serve(service: Service) -> anyhow::Result<()> {
     let mut parts = Parts::new(service, Listeners { web: listener, metrics }, renewal)?;
     parts.start(Part::Keeper)?;
     parts.start(Part::Web)?;
+    let origins: Vec<String> = reach::origins(scheme, address).iter().map(|origin| format!("{origin}{base}")).collect();
     match format {
-        LogFormat::Text => eprintln!("quayside serves on {scheme}://{address}; Ctrl-C ends it and every machine"),
-        LogFormat::Json => tracing::info!(address = format!("{scheme}://{address}"), "quayside serves"),
+        LogFormat::Text => eprintln!("quayside serves on {}; Ctrl-C ends it and every machine", origins.join(" and ")),
+        LogFormat::Json => tracing::info!(address = origins.join(" "), "quayside serves"),
     }
     let result = parts.supervise(&signals);
     drop(lock);
@@ -228,6 +230,7 @@ impl Parts {
             store_dir: room.join("store"),
             sockets_dir: room.join("sockets"),
             lessons_dir: room.join("lessons"),
+            lessons_from: service.lessons.clone(),
             tls: renewal.is_some(),
             metrics: listeners.metrics.is_some(),
             ..service.web

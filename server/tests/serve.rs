@@ -208,7 +208,7 @@ fn https_has_a_key_that_only_root_can_read_and_takes_a_new_pair_without_a_restar
 
     let astray = service.get("/harbour/first?page=1");
     let port = service.address.port();
-    assert!(astray.starts_with("HTTP/1.1 308"), "{astray}");
+    assert!(astray.starts_with("HTTP/1.1 307"), "{astray}");
     assert!(astray.contains(&format!("location: https://localhost:{port}/harbour/first?page=1\r\n")), "{astray}");
 
     let old = service.dir.path().join("old.pem");
@@ -252,6 +252,23 @@ fn a_pair_that_cannot_be_used_is_said_before_anything_starts() {
     assert!(missing.contains("cannot read web.tls-certificate"), "{missing}");
     let swapped = serve(key, certificate);
     assert!(swapped.contains("has no certificate that reads"), "{swapped}");
+}
+
+#[test]
+fn a_folder_without_a_lesson_is_named_at_the_start_and_a_usual_start_warns_of_nothing() {
+    let service = Service::start("lessons = \"DIR/none\"\n", |dir| fs::create_dir(dir.join("none")).expect("a folder"));
+    let folder = service.dir.path().join("none");
+    eventually("a word about the lessons", || service.log().contains("no lesson is in this folder"));
+    let log = service.end();
+    let line = log.lines().find(|line| line.contains("no lesson is in this folder")).expect("the line");
+    assert!(line.contains("WARN") && line.contains(&*folder.to_string_lossy()), "{line}");
+
+    let service = Service::start("", |_| {});
+    eventually("a keeper", || service.log().contains("the keeper is there"));
+    let address = service.address;
+    let log = service.end();
+    assert_eq!(log.lines().find(|line| line.contains("WARN")), None, "{log}");
+    assert!(log.contains(&format!("quayside serves on http://{address};")), "{log}");
 }
 
 #[test]

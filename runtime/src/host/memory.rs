@@ -18,6 +18,11 @@ pub fn memory_bytes(layout: &Layout, parent: &Parent) -> Option<u64> {
     Some(limits.fold(machine, u64::min))
 }
 
+/// What is free, or would be at once; `None`: the kernel does not say.
+pub fn available_bytes() -> Option<u64> {
+    in_meminfo(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
 /// The files that hold the limits of the group where sandboxes go, and of those above it.
 fn limit_files(layout: &Layout, parent: &Parent) -> Vec<PathBuf> {
     let v2 = layout.v2.as_ref().map(|v2| (v2.mount.as_path(), "memory.max"));
@@ -37,7 +42,7 @@ fn limit(text: &str) -> Option<u64> {
 }
 
 /// A line of proc_meminfo(5), in bytes.
-pub(super) fn in_meminfo(meminfo: &str, name: &str) -> Option<u64> {
+fn in_meminfo(meminfo: &str, name: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
@@ -52,6 +57,12 @@ mod tests {
         assert_eq!(limit("4294967296\n"), Some(4 << 30));
         assert_eq!(limit("max\n"), None);
         assert_eq!(limit("9223372036854771712\n").map(|limit| limit.min(1 << 30)), Some(1 << 30));
+    }
+
+    #[test]
+    fn a_line_of_meminfo_is_read_in_bytes() {
+        assert_eq!(in_meminfo("MemTotal: 9 kB\nMemAvailable:    2048 kB\n", "MemAvailable:"), Some(2 << 20));
+        assert_eq!(in_meminfo("MemTotal: 9 kB\n", "MemAvailable:"), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::finding::{
     CONTROLLERS, Cause, Finding, Namespace, Need, Settings, State, accounts_within, cause_of_namespace, map_covers,
     overlapping_ranges,
 };
-use super::memory::{in_meminfo, memory_bytes};
+use super::memory::{available_bytes, memory_bytes};
 use super::trial::{Failure, Stage, attempt};
 use crate::cgroup::layout::Layout;
 use crate::cgroup::parent::Parent;
@@ -36,6 +36,9 @@ const DISK_WANTED_BYTES: u64 = 2 << 30;
 const DISK_NEEDED_BYTES: u64 = 300 << 20;
 /// One sandbox at its limit.
 const MEMORY_WANTED_BYTES: u64 = 1 << 30;
+/// From here on `fs.file-max` bounds nobody: systemd writes the largest number that the kernel takes, and kernels
+/// differ in which that is.
+const NO_FILE_LIMIT: u64 = i64::MAX as u64;
 /// The smallest disk that a sandbox may have is enough to try one.
 const TRIAL_DISK_BYTES: u64 = 64 << 20;
 
@@ -434,8 +437,7 @@ fn room(data: &Path) -> State {
 }
 
 fn memory() -> State {
-    let has = fs::read_to_string("/proc/meminfo").ok().and_then(|text| available_memory(&text));
-    match has {
+    match available_bytes() {
         Some(has) if has < MEMORY_WANTED_BYTES => State::Weak(Cause::Little { has, wanted: MEMORY_WANTED_BYTES }),
         Some(has) => State::Present(size(has)),
         None => State::Weak(Cause::Other("/proc/meminfo does not say".into())),
@@ -463,6 +465,7 @@ fn open_files() -> State {
         Some(max) if max < wanted => {
             State::Weak(Cause::Setting { name: "fs.file-max", is: max.to_string(), wanted: "9223372036854775807" })
         }
+        Some(NO_FILE_LIMIT..) => State::Present("no limit".into()),
         Some(max) => State::Present(max.to_string()),
         None => State::Weak(Cause::Other("/proc/sys/fs/file-max does not say".into())),
     }
@@ -478,10 +481,6 @@ fn machine(data: &Path) -> io::Result<sizing::Host> {
         processors: std::thread::available_parallelism()?.get() as u64,
         disk_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
     })
-}
-
-fn available_memory(meminfo: &str) -> Option<u64> {
-    in_meminfo(meminfo, "MemAvailable:")
 }
 
 fn size(bytes: u64) -> String {
@@ -519,12 +518,6 @@ mod tests {
         assert_eq!(port(address), State::Present(address.to_string()));
         let foreign: SocketAddr = "192.0.2.1:80".parse().expect("an address");
         assert_eq!(port(foreign), State::Missing(Cause::NotOurs(foreign)));
-    }
-
-    #[test]
-    fn available_memory_is_read_in_bytes() {
-        assert_eq!(available_memory("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2 << 20));
-        assert_eq!(available_memory("MemTotal: 9 kB\n"), None);
     }
 
     #[test]

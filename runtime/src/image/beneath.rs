@@ -5,18 +5,19 @@
 //! `..`. And every directory on the way to it is opened by openat2(2) with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS`, so
 //! the kernel itself refuses to follow a link out of the image, or at all. What is found last is never followed either.
 
-use std::ffi::OsString;
+mod folder;
+
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid,
-    XattrFlags,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+
+pub use folder::{Device, Folder, attributes};
 
 /// The longest name the kernel takes (PATH_MAX), so that a longer one gets our words instead of ENAMETOOLONG.
 const NAME_MAX_BYTES: usize = 4095;
@@ -55,7 +56,7 @@ impl Name {
             return Err(NameError::Zero);
         }
         let mut clean = PathBuf::new();
-        for part in Path::new(std::ffi::OsStr::from_bytes(bytes)).components() {
+        for part in Path::new(OsStr::from_bytes(bytes)).components() {
             match part {
                 Component::Normal(part) => clean.push(part),
                 Component::CurDir => {}
@@ -86,7 +87,7 @@ impl Name {
         self.0.starts_with(prefix)
     }
 
-    pub fn join(&self, part: &std::ffi::OsStr) -> Self {
+    pub fn join(&self, part: &OsStr) -> Self {
         Self(self.0.join(part))
     }
 
@@ -94,7 +95,17 @@ impl Name {
         self.0.parent().map(|parent| Self(parent.to_owned()))
     }
 
-    fn split(&self) -> io::Result<(&Path, &std::ffi::OsStr)> {
+    /// The last part; the root has none.
+    pub fn last(&self) -> Option<&OsStr> {
+        self.0.file_name()
+    }
+
+    /// How many parts it has: 0 for the root.
+    pub fn depth(&self) -> usize {
+        self.0.components().count()
+    }
+
+    fn split(&self) -> io::Result<(&Path, &OsStr)> {
         match (self.0.parent(), self.0.file_name()) {
             (Some(parent), Some(last)) => Ok((parent, last)),
             _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "the image's root itself can only be a directory")),
@@ -143,32 +154,34 @@ impl Root {
 
     /// Writes a new file. What is there already is an error: nothing in an image is written twice.
     pub fn file(&self, name: &Name, meta: Meta, xattrs: &[Xattr], content: &mut dyn Read) -> io::Result<u64> {
-        let (parent, last) = name.split()?;
-        let parent = self.enter(parent)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(&parent, last, flags, Mode::from_raw_mode(0o600))?);
-        let written = copy(content, &mut file)?;
-        self.dress(&file, meta, xattrs)?;
-        Ok(written)
+        self.file_with(name, meta, xattrs, |file| copy(content, file))
+    }
+
+    /// The same, with a content that is not written from one end to the other: a file with holes.
+    pub fn file_with<T>(
+        &self,
+        name: &Name,
+        meta: Meta,
+        xattrs: &[Xattr],
+        write: impl FnOnce(&mut File) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (parent, last) = self.folder_of(name)?;
+        parent.file(last, meta, xattrs, write)
     }
 
     /// Makes a directory, or gives the one that is there this owner and mode.
     pub fn directory(&self, name: &Name, meta: Meta, xattrs: &[Xattr]) -> io::Result<()> {
-        if !name.is_root() {
-            let (parent, last) = name.split()?;
-            match rustix::fs::mkdirat(self.enter(parent)?, last, Mode::from_raw_mode(0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
+        if name.is_root() {
+            return folder::dress(self.open_beneath(name, OFlags::RDONLY | OFlags::DIRECTORY)?, meta, xattrs);
         }
-        let directory = self.open_beneath(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        self.dress(&directory, meta, xattrs)
+        let (parent, last) = self.folder_of(name)?;
+        parent.directory(last, meta, xattrs)
     }
 
     /// Makes the missing directories on the way to `name`, as root's and 0755, the way unpackers do.
     pub fn parents(&self, name: &Name) -> io::Result<()> {
         let Some(parent) = name.parent().filter(|parent| !parent.is_root()) else { return Ok(()) };
-        if self.enter(parent.as_path()).is_ok() {
+        if self.folder(&parent).is_ok() {
             return Ok(());
         }
         self.parents(&parent)?;
@@ -181,42 +194,30 @@ impl Root {
 
     /// Makes a symbolic link. Its target is text and may say anything: nothing here ever follows it.
     pub fn symlink(&self, name: &Name, target: &[u8], meta: Meta) -> io::Result<()> {
-        let (parent, last) = name.split()?;
-        let parent = self.enter(parent)?;
-        rustix::fs::symlinkat(std::ffi::OsStr::from_bytes(target), &parent, last)?;
-        rustix::fs::chownat(&parent, last, Some(uid(meta.uid)), Some(gid(meta.gid)), AtFlags::SYMLINK_NOFOLLOW)?;
-        rustix::fs::utimensat(&parent, last, &times(meta.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(())
+        let (parent, last) = self.folder_of(name)?;
+        parent.symlink(last, target, meta)
     }
 
     /// Gives a regular file of this image a second name.
     pub fn hard_link(&self, name: &Name, existing: &Name) -> io::Result<()> {
-        let (from, from_last) = existing.split()?;
-        let from = self.enter(from)?;
-        let stat = rustix::fs::statat(&from, from_last, AtFlags::SYMLINK_NOFOLLOW)?;
+        let (from, from_last) = self.folder_of(existing)?;
+        let stat = from.find(from_last)?.ok_or(Errno::NOENT)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "what it would link to is no regular file"));
         }
-        let (parent, last) = name.split()?;
-        // Without AT_SYMLINK_FOLLOW a link put there since would itself be linked, not followed.
-        rustix::fs::linkat(&from, from_last, self.enter(parent)?, last, AtFlags::empty())?;
-        Ok(())
+        let (parent, last) = self.folder_of(name)?;
+        parent.hard_link(last, &from, from_last)
     }
 
     /// Makes a named pipe.
     pub fn fifo(&self, name: &Name, meta: Meta) -> io::Result<()> {
-        let (parent, last) = name.split()?;
-        let parent = self.enter(parent)?;
-        rustix::fs::mknodat(&parent, last, FileType::Fifo, Mode::from_raw_mode(meta.mode), 0)?;
-        rustix::fs::chownat(&parent, last, Some(uid(meta.uid)), Some(gid(meta.gid)), AtFlags::SYMLINK_NOFOLLOW)?;
-        rustix::fs::utimensat(&parent, last, &times(meta.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(())
+        let (parent, last) = self.folder_of(name)?;
+        parent.fifo(last, meta)
     }
 
     /// Changes owner, mode and attributes of a file that is there; its time stays when `mtime` is `None`.
     pub fn change(&self, name: &Name, meta: Meta, xattrs: &[Xattr]) -> io::Result<()> {
-        let file = self.open_beneath(name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        self.dress(&file, meta, xattrs)
+        folder::dress(self.open_beneath(name, OFlags::RDONLY | OFlags::NONBLOCK)?, meta, xattrs)
     }
 
     /// Opens a regular file for reading.
@@ -230,17 +231,7 @@ impl Root {
 
     /// What is in a directory, sorted.
     pub fn list(&self, name: &Name) -> io::Result<Vec<OsString>> {
-        let directory = self.open_beneath(name, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&directory)? {
-            let entry = entry?;
-            let bytes = entry.file_name().to_bytes();
-            if bytes != b"." && bytes != b".." {
-                names.push(OsString::from_vec(bytes.to_vec()));
-            }
-        }
-        names.sort();
-        Ok(names)
+        folder::list(&self.open_beneath(name, OFlags::RDONLY | OFlags::DIRECTORY)?)
     }
 
     /// What a name is, without following it.
@@ -248,8 +239,8 @@ impl Root {
         if name.is_root() {
             return Ok(rustix::fs::fstat(&self.fd)?);
         }
-        let (parent, last) = name.split()?;
-        Ok(rustix::fs::statat(self.enter(parent)?, last, AtFlags::SYMLINK_NOFOLLOW)?)
+        let (parent, last) = self.folder_of(name)?;
+        Ok(parent.find(last)?.ok_or(Errno::NOENT)?)
     }
 
     pub fn exists(&self, name: &Name) -> bool {
@@ -257,14 +248,14 @@ impl Root {
     }
 
     pub fn read_link(&self, name: &Name) -> io::Result<Vec<u8>> {
-        let (parent, last) = name.split()?;
-        Ok(rustix::fs::readlinkat(self.enter(parent)?, last, Vec::new())?.into_bytes())
+        let (parent, last) = self.folder_of(name)?;
+        parent.read_link(last)
     }
 
     /// Removes a file or link. One that is not there is fine.
     pub fn remove(&self, name: &Name) -> io::Result<()> {
         let (parent, last) = name.split()?;
-        match rustix::fs::unlinkat(self.enter(parent)?, last, AtFlags::empty()) {
+        match rustix::fs::unlinkat(self.openat2(parent, OFlags::PATH | OFlags::DIRECTORY)?, last, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -275,8 +266,15 @@ impl Root {
         Ok(rustix::fs::syncfs(self.open_beneath(&Name::root(), OFlags::RDONLY | OFlags::DIRECTORY)?)?)
     }
 
-    fn enter(&self, directory: &Path) -> io::Result<OwnedFd> {
-        self.openat2(directory, OFlags::PATH | OFlags::DIRECTORY)
+    /// Opens a directory, to do several things in it.
+    pub fn folder(&self, name: &Name) -> io::Result<Folder> {
+        self.openat2(name.as_path(), OFlags::PATH | OFlags::DIRECTORY).map(Folder::new)
+    }
+
+    /// The directory that a name is in, open, and the name's last part.
+    fn folder_of<'a>(&self, name: &'a Name) -> io::Result<(Folder, &'a OsStr)> {
+        let (parent, last) = name.split()?;
+        Ok((Folder::new(self.openat2(parent, OFlags::PATH | OFlags::DIRECTORY)?), last))
     }
 
     fn open_beneath(&self, name: &Name, flags: OFlags) -> io::Result<OwnedFd> {
@@ -290,26 +288,10 @@ impl Root {
             match rustix::fs::openat2(&self.fd, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
                 // A rename somewhere made the kernel unsure that we are still beneath: openat2(2) says to try again.
                 Err(Errno::AGAIN | Errno::INTR) => {}
-                // ENOTDIR is a link too, where a folder was asked for and the link came last.
-                Err(Errno::LOOP | Errno::NOTDIR) => {
-                    let why =
-                        format!("on the way {} is a file or a symbolic link, which is never followed", path.display());
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-                }
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(folder::never_followed(path)),
                 result => return Ok(result?),
             }
         }
-    }
-
-    /// Owner before mode, because a change of owner clears setuid; attributes after, because it clears capabilities too.
-    fn dress(&self, file: impl std::os::fd::AsFd, meta: Meta, xattrs: &[Xattr]) -> io::Result<()> {
-        rustix::fs::fchown(&file, Some(uid(meta.uid)), Some(gid(meta.gid)))?;
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(meta.mode & 0o7777))?;
-        for (name, value) in xattrs {
-            rustix::fs::fsetxattr(&file, name.as_str(), value, XattrFlags::empty())?;
-        }
-        rustix::fs::futimens(&file, &times(meta.mtime))?;
-        Ok(())
     }
 }
 
@@ -326,22 +308,6 @@ fn copy(from: &mut dyn Read, to: &mut File) -> io::Result<u64> {
         to.write_all(&buffer[..count])?;
         written += count as u64;
     }
-}
-
-fn uid(id: u32) -> Uid {
-    Uid::from_raw(id)
-}
-
-fn gid(id: u32) -> Gid {
-    Gid::from_raw(id)
-}
-
-fn times(mtime: Option<i64>) -> Timestamps {
-    let time = match mtime {
-        Some(seconds) => Timespec { tv_sec: seconds, tv_nsec: 0 },
-        None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-    };
-    Timestamps { last_access: time, last_modification: time }
 }
 
 #[cfg(test)]

@@ -1,26 +1,44 @@
-//! Images: where the files of a sandbox come from.
+//! Images: where the files of a container come from.
 //!
-//! An image is a list of layers, and a layer is a folder, unpacked once and shared read-only by every sandbox: with the
+//! ```text
+//! reference ──▶ names ──▶ image ──▶ config      what runs in it
+//!                           └─────▶ layers      folders, bottom to top
+//! ```
+//!
+//! An image is a list of layers, and a layer is a folder, unpacked once and shared read-only by every container: with the
 //! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
-//! [`Store`] keeps images on disk. [`catalogue`] lists what can be had without a registry: [`host`] borrows commands from
-//! this machine at once, [`debian`] makes the learners' image from packages.
+//! [`archive`] is how layers travel, [`Store`] keeps images on disk, [`oci`] has the documents that describe them.
+//! [`catalogue`] lists what can be had without a registry: [`host`] borrows commands from this machine at once, [`recipe`]
+//! makes layers of files that [`debian`] takes out of packages.
 //!
 //! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
 
-mod beneath;
-mod digest;
+pub mod beneath;
+pub mod digest;
+pub mod archive;
+pub mod reference;
+pub mod oci;
+mod hex;
+#[cfg(test)]
+mod measure;
 mod layout;
 mod elf;
 mod unpack;
 mod progress;
 mod info;
-pub mod catalogue;
 pub mod host;
 pub mod debian;
-mod store;
+pub mod recipe;
+pub mod catalogue;
+pub mod store;
+pub mod transfer;
+mod prepare;
 pub mod show;
 
 pub use debian::learner_packages;
+pub use digest::Digest;
 pub use info::{ImageInfo, ImageState};
+pub use prepare::{Sources, relock};
 pub use progress::Progress;
-pub use store::{Image, ImageError, Sources, Store, relock};
+pub use reference::Reference;
+pub use store::{Image, ImageError, Store};

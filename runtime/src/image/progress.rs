@@ -39,8 +39,9 @@ impl Meter {
         self.done.load(Ordering::Relaxed)
     }
 
-    pub fn set_total(&self, bytes: u64) {
-        self.total.store(bytes, Ordering::Relaxed);
+    /// So much more is to be done than was said before.
+    pub fn expect(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub fn now(&self) -> Progress {
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn reports_grow_and_end_with_the_whole() {
         let meter = Meter::default();
-        meter.set_total(30);
+        meter.expect(30);
         let mut reports = Vec::new();
         watched(&meter, &mut |progress| reports.push(progress), || {
             for _ in 0..3 {

@@ -1,34 +1,15 @@
-//! A tar stream becomes files beneath a root.
+//! A package's tar stream becomes files beneath a root.
 //!
-//! The `tar` crate only reads headers here; every name, size, owner and link is judged by us and every write goes through
-//! [`Root`]. Entries are read in raw form, so that the long names and attributes which precede an entry are bounded too.
+//! Every package of an image is unpacked into the same root, side by side with others, so nothing is replaced: what two
+//! packages hold is an error. How a layer is unpacked, where the last entry wins, is in [`archive`](super::archive), which
+//! also reads and judges the entries for both.
 
 use std::io::{self, Read};
 
-use tar::{Archive, EntryType, Header};
-
-use super::beneath::{Meta, Name, NameError, Root, Xattr};
-
-/// Ids above are not in any sandbox's range, so a file of such an owner would belong to nobody.
-const ID_MAX: u64 = 65_535;
-
-/// One extended header (long name, attributes). GNU and PAX names fit in PATH_MAX; the largest attribute is 64 KiB.
-const EXTENSION_MAX_BYTES: u64 = 1024 * 1024;
-
-/// How much one archive may hold. Over it, unpacking stops: a small archive can hold gigabytes of zeros.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub bytes_max: u64,
-    pub entries_max: u64,
-}
-
-impl Limits {
-    /// A package. The largest that a lesson needs (a Go toolchain) has 500 MB in 15,000 files.
-    pub const PACKAGE: Limits = Limits { bytes_max: 2 * 1024 * 1024 * 1024, entries_max: 200_000 };
-
-    /// The control part of a package, which is read into memory: names, sums and scripts.
-    pub const CONTROL: Limits = Limits { bytes_max: 16 * 1024 * 1024, entries_max: 100 };
-}
+use super::archive::entry::{Entry, EntryError, Kind, lossy};
+use super::archive::limits::Limits;
+use super::archive::walk::{ArchiveError, Content, walk};
+use super::beneath::{Meta, Name, Root};
 
 /// Where an entry goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,35 +34,23 @@ pub struct Unpacked {
 
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    #[error("cannot read the archive after {after}; it is damaged or not what its name says")]
-    Read { after: String, source: io::Error },
-    #[error("the name {name:?} is refused: {why}")]
-    Name { name: String, why: NameError },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error("cannot write {name}")]
     Write { name: Name, source: io::Error },
     #[error("{name} is a hard link to {target:?}, which is not in this archive before it")]
     Link { name: Name, target: String, source: io::Error },
-    #[error("it holds more than {max} bytes; nothing of this size is an image's part")]
-    Bytes { max: u64 },
-    #[error("it holds more than {max} entries; nothing of this size is an image's part")]
-    Entries { max: u64 },
-    #[error("{name} belongs to id {id}; only 0 to {ID_MAX} exist in a sandbox")]
-    Owner { name: Name, id: u64 },
-    #[error("{name} is of kind {kind:?}, which is not supported")]
-    Kind { name: String, kind: EntryType },
-    #[error("an extended header of {size} bytes is longer than {EXTENSION_MAX_BYTES}")]
-    Extension { size: u64 },
 }
 
 /// Unpacks a whole archive; `place` says for each name where it goes.
 pub fn unpack(
-    archive: impl Read,
+    mut archive: impl Read,
     root: &Root,
     limits: Limits,
     place: &dyn Fn(&Name) -> Place,
 ) -> Result<Unpacked, UnpackError> {
     let mut unpacked = Unpacked::default();
-    walk(archive, limits, &mut |entry, content| {
+    walk::<UnpackError>(&mut archive, limits, &mut |entry, content| {
         let at = place(&entry.name);
         unpacked.names.push(entry.name.clone());
         let Place::At(name) = at else { return Ok(()) };
@@ -91,12 +60,11 @@ pub fn unpack(
 }
 
 /// Reads the small files of an archive into memory, by name; for the control part of a package.
-pub fn read_small(archive: impl Read, limits: Limits) -> Result<Vec<(Name, Vec<u8>)>, UnpackError> {
+pub fn read_small(mut archive: impl Read, limits: Limits) -> Result<Vec<(Name, Vec<u8>)>, UnpackError> {
     let mut files = Vec::new();
-    walk(archive, limits, &mut |entry, content| {
+    walk::<UnpackError>(&mut archive, limits, &mut |entry, content| {
         if let Kind::File = entry.kind {
-            let mut bytes = Vec::new();
-            content.read_to_end(&mut bytes).map_err(|source| read_error(&entry.name.to_string(), source))?;
+            let bytes = content.bytes().map_err(|source| UnpackError::Write { name: entry.name.clone(), source })?;
             files.push((entry.name.clone(), bytes));
         }
         Ok(())
@@ -104,170 +72,21 @@ pub fn read_small(archive: impl Read, limits: Limits) -> Result<Vec<(Name, Vec<u
     Ok(files)
 }
 
-/// An entry, judged.
-struct Entry {
-    name: Name,
-    kind: Kind,
-    meta: Meta,
-    xattrs: Vec<Xattr>,
-}
-
-enum Kind {
-    File,
-    Directory,
-    Symlink(Vec<u8>),
-    HardLink(Vec<u8>),
-    Fifo,
-    Device,
-}
-
-type Visit<'a> = dyn FnMut(&Entry, &mut dyn Read) -> Result<(), UnpackError> + 'a;
-
-fn walk(archive: impl Read, limits: Limits, visit: &mut Visit) -> Result<(), UnpackError> {
-    let mut archive = Archive::new(archive);
-    let mut budget = Budget { limits, bytes: 0, entries: 0 };
-    let mut extension = Extension::default();
-    let mut last = String::from("its beginning");
-    for entry in archive.entries().map_err(|source| read_error(&last, source))?.raw(true) {
-        let mut entry = entry.map_err(|source| read_error(&last, source))?;
-        let size = entry.header().entry_size().map_err(|source| read_error(&last, source))?;
-        budget.take(size)?;
-        if extension.absorb(entry.header().entry_type(), size, &mut entry)? {
-            continue;
-        }
-        let judged = judge(entry.header(), std::mem::take(&mut extension))?;
-        visit(&judged, &mut entry)?;
-        last = judged.name.to_string();
-    }
-    Ok(())
-}
-
-struct Budget {
-    limits: Limits,
-    bytes: u64,
-    entries: u64,
-}
-
-impl Budget {
-    /// Counts what the header *says*, before any of it is read: ten gigabytes of zeros are refused at once.
-    fn take(&mut self, size: u64) -> Result<(), UnpackError> {
-        self.entries += 1;
-        self.bytes = self.bytes.saturating_add(size);
-        if self.entries > self.limits.entries_max {
-            return Err(UnpackError::Entries { max: self.limits.entries_max });
-        }
-        if self.bytes > self.limits.bytes_max {
-            return Err(UnpackError::Bytes { max: self.limits.bytes_max });
-        }
-        Ok(())
-    }
-}
-
-/// What the headers before an entry say about it: GNU's `L` and `K`, POSIX's `x` (tar(5)).
-#[derive(Default)]
-struct Extension {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<i64>,
-    xattrs: Vec<Xattr>,
-}
-
-impl Extension {
-    /// Takes in an entry that only describes the next one; false when it is a real one.
-    fn absorb(&mut self, kind: EntryType, size: u64, content: &mut dyn Read) -> Result<bool, UnpackError> {
-        if !(kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions()) {
-            // Global headers carry comments (git's commit id): nothing about a file.
-            return Ok(kind.is_pax_global_extensions());
-        }
-        if size > EXTENSION_MAX_BYTES {
-            return Err(UnpackError::Extension { size });
-        }
-        let mut bytes = Vec::new();
-        content.read_to_end(&mut bytes).map_err(|source| read_error("an extended header", source))?;
-        if kind.is_gnu_longname() {
-            self.path = Some(until_zero(bytes));
-        } else if kind.is_gnu_longlink() {
-            self.link = Some(until_zero(bytes));
-        } else {
-            self.absorb_pax(&bytes)?;
-        }
-        Ok(true)
-    }
-
-    fn absorb_pax(&mut self, bytes: &[u8]) -> Result<(), UnpackError> {
-        for record in tar::PaxExtensions::new(bytes) {
-            let record = record.map_err(|source| read_error("an extended header", source))?;
-            let Ok(key) = record.key() else { continue };
-            let value = record.value_bytes();
-            let number = || std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-            match key {
-                "path" => self.path = Some(value.to_vec()),
-                "linkpath" => self.link = Some(value.to_vec()),
-                "uid" => self.uid = number(),
-                "gid" => self.gid = number(),
-                "mtime" => self.mtime = number_before_point(value),
-                // Only needed above 8 GiB, which is over every limit; the header's own size is the one that is counted.
-                "size" => {}
-                _ => self.xattrs.extend(kept_attribute(key, value)),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Attributes that mean something in an image. Overlay's own (`trusted.overlay.*`, `user.overlay.*`) would let an archive
-/// redirect names in the mounted image, and labels of security modules belong to the host they were written on.
-fn kept_attribute(key: &str, value: &[u8]) -> Option<Xattr> {
-    let name = key.strip_prefix("SCHILY.xattr.")?;
-    let kept = name == "security.capability" || (name.starts_with("user.") && !name.starts_with("user.overlay."));
-    kept.then(|| (name.to_owned(), value.to_vec()))
-}
-
-fn judge(header: &Header, extension: Extension) -> Result<Entry, UnpackError> {
-    let path = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
-    let name = Name::parse(&path).map_err(|why| UnpackError::Name { name: lossy(&path), why })?;
-    let number = |read: io::Result<u64>| read.map_err(|source| read_error(&name.to_string(), source));
-    let uid = extension.uid.map_or_else(|| number(header.uid()), Ok)?;
-    let gid = extension.gid.map_or_else(|| number(header.gid()), Ok)?;
-    if let Some(id) = [uid, gid].into_iter().find(|id| *id > ID_MAX) {
-        return Err(UnpackError::Owner { name, id });
-    }
-    let mtime = extension.mtime.map_or_else(|| number(header.mtime()).map(|time| time as i64), Ok)?;
-    let mode = header.mode().map_err(|source| read_error(&name.to_string(), source))? & 0o7777;
-    let meta = Meta { mode, uid: uid as u32, gid: gid as u32, mtime: Some(mtime) };
-    let link = extension.link.or_else(|| header.link_name_bytes().map(|bytes| bytes.into_owned()));
-    let kind = kind_of(header.entry_type(), link, &path)?;
-    Ok(Entry { name, kind, meta, xattrs: extension.xattrs })
-}
-
-fn kind_of(kind: EntryType, link: Option<Vec<u8>>, path: &[u8]) -> Result<Kind, UnpackError> {
-    Ok(match kind {
-        // In archives of the oldest kind a directory is a file whose name ends in a slash.
-        EntryType::Regular | EntryType::Continuous if path.ends_with(b"/") => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous => Kind::File,
-        EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => Kind::Symlink(link.unwrap_or_default()),
-        EntryType::Link => Kind::HardLink(link.unwrap_or_default()),
-        EntryType::Fifo => Kind::Fifo,
-        EntryType::Char | EntryType::Block => Kind::Device,
-        other => return Err(UnpackError::Kind { name: lossy(path), kind: other }),
-    })
-}
-
 fn write(
     root: &Root,
     name: &Name,
     entry: &Entry,
-    content: &mut dyn Read,
+    content: &mut Content,
     place: &dyn Fn(&Name) -> Place,
     unpacked: &mut Unpacked,
 ) -> Result<(), UnpackError> {
     let failed = |source| UnpackError::Write { name: name.clone(), source };
     root.parents(name).map_err(failed)?;
     match &entry.kind {
-        Kind::File => unpacked.bytes += root.file(name, entry.meta, &entry.xattrs, content).map_err(failed)?,
+        Kind::File => {
+            let write = |file: &mut std::fs::File| content.write_to(file);
+            unpacked.bytes += root.file_with(name, entry.meta, &entry.xattrs, write).map_err(failed)?;
+        }
         Kind::Directory => {
             // Open to root until the caller dresses it, whatever its mode will be.
             root.directory(name, Meta { mode: 0o755, mtime: None, ..entry.meta }, &entry.xattrs).map_err(failed)?;
@@ -276,13 +95,14 @@ fn write(
         Kind::Symlink(target) => root.symlink(name, target, entry.meta).map_err(failed)?,
         Kind::HardLink(target) => hard_link(root, name, target, place)?,
         Kind::Fifo => root.fifo(name, entry.meta).map_err(failed)?,
-        Kind::Device => unpacked.devices.push(name.clone()),
+        Kind::Device(_) => unpacked.devices.push(name.clone()),
     }
     Ok(())
 }
 
 fn hard_link(root: &Root, name: &Name, target: &[u8], place: &dyn Fn(&Name) -> Place) -> Result<(), UnpackError> {
-    let existing = Name::parse(target).map_err(|why| UnpackError::Name { name: lossy(target), why })?;
+    let existing =
+        Name::parse(target).map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
     let Place::At(existing) = place(&existing) else { return Ok(()) };
     root.hard_link(name, &existing).map_err(|source| UnpackError::Link {
         name: name.clone(),
@@ -291,32 +111,13 @@ fn hard_link(root: &Root, name: &Name, target: &[u8], place: &dyn Fn(&Name) -> P
     })
 }
 
-fn read_error(after: &str, source: io::Error) -> UnpackError {
-    UnpackError::Read { after: after.to_owned(), source }
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn until_zero(mut bytes: Vec<u8>) -> Vec<u8> {
-    if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
-        bytes.truncate(end);
-    }
-    bytes
-}
-
-fn number_before_point(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.split('.').next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::path::Path;
-    use tar::Builder;
+    use tar::{Builder, EntryType, Header};
 
-    const SMALL: Limits = Limits { bytes_max: 1024 * 1024, entries_max: 100 };
+    const SMALL: Limits = Limits { bytes_max: 1024 * 1024, entries_max: 100, depth_max: 20 };
 
     /// Unpacks into an empty folder beside a `canary`; the canary must stay as it is whatever the archive says.
     fn check(archive: Vec<u8>) -> (Result<Unpacked, UnpackError>, tempfile::TempDir) {
@@ -465,12 +266,5 @@ mod tests {
         let mut bytes = archive(&[file("good", "x"), file("bad", "y")]);
         bytes[1024] ^= 0xff;
         assert!(refused(bytes).contains("after /good"));
-    }
-
-    #[test]
-    fn attributes_that_steer_an_overlay_are_dropped() {
-        assert!(kept_attribute("SCHILY.xattr.user.overlay.redirect", b"/etc").is_none());
-        assert!(kept_attribute("SCHILY.xattr.trusted.overlay.opaque", b"y").is_none());
-        assert!(kept_attribute("SCHILY.xattr.security.capability", b"x").is_some());
     }
 }

@@ -82,7 +82,7 @@ fn launch(outbox: &Outbox, launcher: &Launcher, store: &Store, disk: Option<Read
         let message = format!("image {} is not ready; prepare it: quayside image prepare {0}", spec.image);
         return outbox.send(&Report::Failed(Failure { code: FailureCode::NoImage, message }), &[]);
     };
-    let layers = Layers { bottom_to_top: image.layers, env: image.env };
+    let layers = Layers { bottom_to_top: image.layer_paths(), env: image.env() };
     match launcher.launch_on(disk, spec, &layers, &mut |_| {}) {
         Ok(running) => outbox.send(&Report::Created(Box::new(running.record)), &[running.shim.as_fd()]),
         Err(error) => {

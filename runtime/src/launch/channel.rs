@@ -18,7 +18,7 @@ pub enum Message {
     UserNamespace {
         pid: i32,
     },
-    /// Parent to launcher, with disk, binary, the exec pipe, and the layers.
+    /// Parent to launcher, with the exec pipe, disk, binary, the images, and the layers.
     Mounts,
     /// Launcher to parent: this is PID 1.
     Pid1 {

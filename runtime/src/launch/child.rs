@@ -171,8 +171,8 @@ fn receive_mounts(channel: &Channel) -> io::Result<(OwnedFd, PreparedMounts)> {
     let Some((Message::Mounts, fds)) = channel.receive()? else { return Err(unexpected("instead of mounts")) };
     let mut fds = fds.into_iter();
     let mut next = || fds.next().ok_or_else(|| unexpected("a descriptor is missing"));
-    let (exec_pipe, disk, binary) = (next()?, next()?, next()?);
-    Ok((exec_pipe, PreparedMounts { layers: fds.collect(), disk, binary }))
+    let (exec_pipe, disk, binary, images) = (next()?, next()?, next()?, next()?);
+    Ok((exec_pipe, PreparedMounts { layers: fds.collect(), disk, binary, images }))
 }
 
 fn network(steps: &Steps, plan: &[NetworkStep], peer: BorrowedFd) -> io::Result<()> {

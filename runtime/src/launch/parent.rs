@@ -19,6 +19,7 @@ use super::plan::{Host, Invalid, LaunchPlan, OOM_SCORE_ADJ};
 use super::teardown::{self, Record, socket_name};
 use crate::cgroup;
 use crate::cgroup::plan::Member;
+use crate::image::store::content_of;
 use crate::rootfs::disk::{self, ReadyDisk};
 use crate::spec::SandboxSpec;
 use crate::spec::data_dir::DataDir;
@@ -125,6 +126,7 @@ impl Launcher {
             id,
             ids: lease.ids,
             image: plan.spec.image.clone(),
+            layers: plan.layers.clone(),
             hostname: plan.spec.hostname.clone(),
             cgroup: plan.cgroup.clone(),
             kept: self.kept,
@@ -266,12 +268,16 @@ impl Launch<'_> {
         })?;
         self.step("mount_setattr", "disk id-mapped", |_| mount::idmap(disk.as_fd(), user_namespace.as_fd(), 0))?;
         let binary = self.step("open_tree", "this program, read-only", |launch| launch.clone_binary())?;
+        let images = self.step("mount_setattr", "the store of images id-mapped, read-only", |launch| {
+            let flags = mount::MOUNT_ATTR_RDONLY | mount::MOUNT_ATTR_NODEV | mount::MOUNT_ATTR_NOSUID;
+            clone_idmapped(&content_of(&launch.launcher.data.images()), &user_namespace, flags)
+        })?;
         let (exec_read, exec_write) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let mut fds = vec![exec_write.as_fd(), disk.as_fd(), binary.as_fd()];
+        let mut fds = vec![exec_write.as_fd(), disk.as_fd(), binary.as_fd(), images.as_fd()];
         fds.extend(layers.iter().map(AsFd::as_fd));
         channel.send(&Message::Mounts, &fds)?;
-        drop((exec_write, disk, binary, layers));
+        drop((exec_write, disk, binary, images, layers));
         // 6. PID 1 mounts while the launcher leaves; either may be heard first.
         let mut pid1 = None;
         let mut mounted = None;

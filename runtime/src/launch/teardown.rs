@@ -19,6 +19,9 @@ pub struct Record {
     pub id: SandboxId,
     pub ids: Ids,
     pub image: String,
+    /// Of the image, bottom to top: they stay while this sandbox is there.
+    #[serde(default)]
+    pub layers: Vec<PathBuf>,
     pub hostname: String,
     pub cgroup: cgroup::plan::Plan,
     /// A keeper's, to be found again by the next one; else `quayside run`'s.

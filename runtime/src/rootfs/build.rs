@@ -16,6 +16,7 @@ pub struct PreparedMounts {
     pub layers: Vec<OwnedFd>,
     pub disk: OwnedFd,
     pub binary: OwnedFd,
+    pub images: OwnedFd,
 }
 
 impl PreparedMounts {
@@ -24,6 +25,7 @@ impl PreparedMounts {
             Prepared::Layer(index) => self.layers.get(index).ok_or_else(|| io::ErrorKind::NotFound.into()),
             Prepared::Disk => Ok(&self.disk),
             Prepared::Binary => Ok(&self.binary),
+            Prepared::Images => Ok(&self.images),
         }
     }
 }

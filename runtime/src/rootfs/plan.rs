@@ -12,6 +12,9 @@ use crate::spec::SandboxSpec;
 /// Where the sandbox finds the binary that is its PID 1 (and, later, its engine).
 pub const BINARY_INSIDE: &str = "/run/quayside/quayside";
 
+/// Where it finds the content of the host's image store, which it can only read.
+pub const IMAGES_INSIDE: &str = "/run/quayside/images";
+
 /// Layers that an overlay of ours is made of: the kernel takes 500, an option string of a page fewer.
 pub const LAYERS_MAX: usize = 120;
 
@@ -79,6 +82,8 @@ pub enum Prepared {
     Layer(usize),
     Disk,
     Binary,
+    /// The content of the host's image store.
+    Images,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +104,7 @@ impl Plan {
         steps.extend(cgroup_mounts(&root, cgroups));
         steps.extend(session_directories(staging, &root));
         steps.push(Step::Attach { which: Prepared::Binary, at: inside(&root, BINARY_INSIDE) });
+        steps.push(Step::Attach { which: Prepared::Images, at: inside(&root, IMAGES_INSIDE) });
         steps.push(Step::Pivot { root });
         steps.extend(files(spec));
         Self { steps, layers }

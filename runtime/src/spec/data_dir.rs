@@ -27,6 +27,7 @@ impl DataDir {
         let this = Self { root: fs::canonicalize(root)? };
         for (directory, mode) in [
             (this.images(), 0o700),
+            (this.images().join("content"), 0o700),
             (this.disks(), 0o700),
             (this.sandboxes(), 0o700),
             (this.leases(), 0o700),

@@ -4,11 +4,14 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use quayside_runtime::image::debian::sets;
 use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, show};
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::spec::data_dir::DataDir;
 
 use super::{Data, flag};
+
+mod files;
 
 #[derive(Debug, Args)]
 pub struct Image {
@@ -32,18 +35,32 @@ enum Verb {
         debian_mirror: Option<String>,
         names: Vec<String>,
     },
-    /// Print the lock of the learner image anew, with the newest version that the mirror has of everything
+    /// Load the images of an archive: docker save's, or an OCI layout
+    Load(files::Load),
+    /// Write images into an archive that others load
+    Save(files::Save),
+    /// Make an image of an archive of files
+    Import(files::Import),
+    /// Write the files of an image into an archive
+    Export(files::Export),
+    /// Print the lock of a set of packages anew, with the newest version that the mirror has of everything
     Relock {
         #[command(flatten)]
         data: Data,
         /// Where Debian packages come from, if not from where this host's apt takes them
         #[arg(long, value_name = "URL")]
         debian_mirror: Option<String>,
+        /// A set of packages, called as its lock file is
+        #[arg(default_value = "learner")]
+        name: String,
     },
-    /// Remove an image that no sandbox runs on
+    /// Take a name from an image, and remove the image with its last name
     Rm {
         #[command(flatten)]
         data: Data,
+        /// Remove an image by its id, whatever names it has
+        #[arg(short, long)]
+        force: bool,
         name: String,
     },
 }
@@ -61,19 +78,28 @@ impl Image {
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {
                     let image = prepare(&data, &name, &sources)?;
-                    eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes), image.summary);
+                    eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
                 }
             }
-            Verb::Relock { data, debian_mirror } => {
+            Verb::Load(load) => load.main()?,
+            Verb::Save(save) => save.main()?,
+            Verb::Import(import) => import.main()?,
+            Verb::Export(export) => export.main()?,
+            Verb::Relock { data, debian_mirror, name } => {
+                let set = sets::find(&name).with_context(|| {
+                    let names: Vec<&str> = sets::SETS.iter().map(|set| set.name).collect();
+                    format!("there is no set of packages called {name:?}; there are {}", names.join(", "))
+                })?;
                 let (data, sources) = sources(&data, debian_mirror)?;
-                let (lock, notices) = relock(&open(&data)?, &sources)?;
+                let (lock, notices) = relock(&open(&data)?, set, &sources)?;
                 notices.iter().for_each(|notice| eprintln!("{notice}"));
                 print!("{lock}");
             }
-            Verb::Rm { data, name } => {
+            Verb::Rm { data, force, name } => {
                 let data = data.open()?;
-                let used = layers_in_use(&data, &name)?;
-                open(&data)?.remove(&name, &used)?;
+                let removed = open(&data)?.remove(&name, &layers_in_use(&data)?, force)?;
+                removed.names.iter().for_each(|name| println!("Untagged: {}", name.familiar()));
+                removed.images.iter().for_each(|id| println!("Deleted: {id}"));
             }
         }
         Ok(0)
@@ -117,9 +143,17 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
     Ok(image?)
 }
 
-fn layers_in_use(data: &DataDir, name: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
+/// The layers that sandboxes run on.
+fn layers_in_use(data: &DataDir) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let found = teardown::find_all(data).context("cannot list the sandboxes")?;
-    let used = found.iter().any(|found| matches!(found, Found::Alive(record) if record.image == name));
-    let image = if used { open(data)?.find(name) } else { None };
-    Ok(image.map(|image| image.layers).unwrap_or_default())
+    let store = open(data)?;
+    let layers = |found| match found {
+        // A record of before layers stood in it: the image of its name, if it is there.
+        Found::Alive(record) if record.layers.is_empty() => {
+            store.find(&record.image).map(|image| image.layer_paths()).unwrap_or_default()
+        }
+        Found::Alive(record) => record.layers,
+        Found::Dead(_) | Found::Unknown(_) => Vec::new(),
+    };
+    Ok(found.into_iter().flat_map(layers).collect())
 }

@@ -174,7 +174,7 @@ impl Test {
             if !images.contains_key(name) {
                 let prepared = super::image::prepare(&self.data.open()?, name, &Sources::default());
                 let layers = prepared
-                    .map(|image| Layers { bottom_to_top: image.layers, env: image.env })
+                    .map(|image| Layers { bottom_to_top: image.layer_paths(), env: image.env() })
                     .map_err(|error| format!("its image {name} cannot be prepared: {error:#}"));
                 images.insert(name.to_owned(), layers);
             }

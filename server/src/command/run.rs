@@ -236,7 +236,7 @@ fn layers(data: &DataDir, image: &str) -> anyhow::Result<Layers> {
         return Ok(Layers { bottom_to_top: vec![PathBuf::from(path)], env: Vec::new() });
     }
     let image = super::image::prepare(data, image, &Sources::default())?;
-    Ok(Layers { bottom_to_top: image.layers, env: image.env })
+    Ok(Layers { bottom_to_top: image.layer_paths(), env: image.env() })
 }
 
 /// From now on a signal that would end this process ends the sandbox first; `main` then goes on as

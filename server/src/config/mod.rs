@@ -26,7 +26,8 @@ pub use address::{AddressError, BasePath, Network};
 pub use environment::notify_socket;
 pub use merge::{Given, Merged, Origin, Problem};
 pub use settings::{
-    Cgroup, Images, KeepDays, KeeperConfig, Log, LogFormat, LogLevel, SessionLimits, Settings, Web, WebConfig,
+    CONNECTIONS_MAX, Cgroup, Images, KeepDays, KeeperConfig, Log, LogFormat, LogLevel, SessionLimits, Settings, Web,
+    WebConfig,
 };
 pub use show::{as_file, as_table};
 pub use slot::Raw;

@@ -16,6 +16,12 @@ use super::address::{BasePath, Network};
 /// Where a service listens that was told nothing: for this machine alone.
 const LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 
+/// Connections at once: a hundred learners with every terminal open. More wait in the kernel's queue.
+pub const CONNECTIONS_MAX: u32 = 4096;
+/// Connections of one address: a whole class may sit behind one, with a page of six connections and eight terminals
+/// each; and three more such addresses find room beside it.
+const CONNECTIONS_PER_ADDRESS: u32 = CONNECTIONS_MAX / 4;
+
 /// Everything an installation can be told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -58,6 +64,8 @@ pub struct Web {
     pub base_path: BasePath,
     /// Peers whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Of [`CONNECTIONS_MAX`], as many as one address may hold; 0: all. Proxies that are trusted may.
+    pub connections_per_address: u32,
     /// An account's name or an id; `None`: an id without an account.
     pub user: Option<String>,
     pub tls_certificate: Option<PathBuf>,
@@ -72,6 +80,7 @@ impl Default for Web {
             hosts: Vec::new(),
             base_path: BasePath::default(),
             trusted_proxies: Vec::new(),
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
             user: None,
             tls_certificate: None,
             tls_key: None,
@@ -250,9 +259,12 @@ pub struct WebConfig {
     /// Holds `keeper.sock`, and `shims/ID.sock` for each sandbox.
     pub sockets_dir: PathBuf,
     pub lessons_dir: PathBuf,
+    /// Where the operator knows them, for what is said about them.
+    pub lessons_from: PathBuf,
     pub base_path: BasePath,
     pub hosts: Vec<String>,
     pub trusted_proxies: Vec<Network>,
+    pub connections_per_address: u32,
     pub sessions: SessionLimits,
     pub keep: KeepDays,
     pub sandbox: Limits,
@@ -270,9 +282,11 @@ impl WebConfig {
             store_dir: PathBuf::new(),
             sockets_dir: PathBuf::new(),
             lessons_dir: PathBuf::new(),
+            lessons_from: PathBuf::new(),
             base_path: settings.web.base_path.clone(),
             hosts: settings.web.hosts.clone(),
             trusted_proxies: settings.web.trusted_proxies.clone(),
+            connections_per_address: settings.web.connections_per_address,
             sessions: settings.sessions.clone(),
             keep: settings.keep.clone(),
             sandbox: settings.sandbox.clone(),

@@ -6,7 +6,7 @@
 use quayside_runtime::launch::lease::SLOTS_MAX;
 use quayside_runtime::launch::plan::{DISK_MAX_BYTES, DISK_MIN_BYTES, FILES_MIN, MEMORY_MIN_BYTES, PIDS_MIN};
 
-use super::settings::Settings;
+use super::settings::{CONNECTIONS_MAX, Settings};
 use super::slot::Slot;
 
 /// A day: who waits longer has forgotten it.
@@ -51,6 +51,7 @@ pub const ROWS: &[Row] = &[
     row("web.hosts", "names under which learners reach the service, besides its addresses, `localhost` and the machine's own name", |it| Slot::Names(&mut it.web.hosts)),
     row("web.base-path", "the part of every URL before the lessons'", |it| Slot::BasePath(&mut it.web.base_path)),
     row("web.trusted-proxies", "addresses and networks of proxies whose `X-Forwarded-` headers (Proto, Host, For) are believed", |it| Slot::Networks(&mut it.web.trusted_proxies)),
+    row("web.connections-per-address", "connections at once of one address, which may be a whole class's; 0 for no such limit, which trusted proxies do not have", |it| Slot::Count(&mut it.web.connections_per_address, 0..=CONNECTIONS_MAX)),
     row("web.user", "account, or number, that the web process runs as; an id without an account if not set", |it| Slot::SomeText(&mut it.web.user)),
     row("web.tls-certificate", "file (PEM) with the certificate and those that signed it; with it the service speaks https", |it| Slot::SomePath(&mut it.web.tls_certificate)),
     row("web.tls-key", "file (PEM) with the private key of the certificate; only root has to be able to read it", |it| Slot::SomePath(&mut it.web.tls_key)),

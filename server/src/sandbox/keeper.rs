@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quayside_runtime::keeper::protocol::{Answer, Body, Failure, ImageInfo, KEEPER_VERSION, Request, Verb};
 use quayside_runtime::spec::SandboxId;
@@ -33,6 +33,8 @@ const STALL_MAX: Duration = Duration::from_secs(10);
 /// Pauses between two attempts to connect; a keeper that is restarted is back within the first few.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// A keeper that is started beside us is there by then; only one that is not is worth a warning.
+const START_PATIENCE: Duration = Duration::from_secs(2);
 /// Calls that wait to be sent. A whole class may start at once; more wait at the sender.
 const CALLS_MAX: usize = 256;
 /// Events that a slow listener may be behind; one that falls further is told, and lists anew.
@@ -183,7 +185,7 @@ impl Line {
     /// Until nobody holds a handle any more.
     async fn run(mut self) {
         let mut pause = RETRY_FIRST;
-        let mut said = false;
+        let (mut since, mut said) = (Instant::now(), false);
         while !(self.calls.is_closed() && self.calls.is_empty()) {
             match self.open().await {
                 Ok(link) => {
@@ -191,13 +193,15 @@ impl Line {
                     tracing::info!(path = %self.path.display(), "the keeper is there");
                     let end = self.serve(link).await;
                     self.connected.send_replace(false);
+                    since = Instant::now();
                     match end {
                         End::Unused => return,
                         End::Lost(error) => tracing::warn!(%error, "the keeper is lost; looking for it again"),
                     }
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut said, true) {
+                    let is_late = since.elapsed() >= START_PATIENCE;
+                    if is_late && !std::mem::replace(&mut said, true) {
                         tracing::warn!(path = %self.path.display(), %error, "no keeper yet; trying again");
                     }
                     sleep(pause).await;

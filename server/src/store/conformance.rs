@@ -1,8 +1,7 @@
 //! What any store must do, whatever database stands behind it.
 
+mod disk;
 mod line;
-
-use std::os::unix::fs::PermissionsExt;
 
 use quayside_runtime::spec::SandboxId;
 
@@ -525,84 +524,6 @@ async fn the_newest_generation_is_a_sessions_sandbox() {
     assert_eq!(orphans().await.expect("an answer"), [], "its session lives");
     fixture.store.end_session(session, &ending(SessionState::Ended, "left"), UnixMs(9)).await.expect("ended");
     assert_eq!(orphans().await.expect("an answer"), std::slice::from_ref(&found));
-}
-
-#[tokio::test]
-async fn a_full_disk_is_said_to_be_one_and_harms_nothing_written_before() {
-    let fixture = fixture().await;
-    let learner = fixture.learner().await;
-    let session = fixture.new_session(learner, "pid").await;
-    sqlx::query("PRAGMA max_page_count = 1").execute(&fixture.store.writer).await.expect("no more pages");
-    let mut failure = None;
-    for page in 0..10_000 {
-        if let Err(error) = fixture.store.enter(session.id, &format!("{page:0>200}"), UnixMs(1)).await {
-            failure = Some(error);
-            break;
-        }
-    }
-    let failure = failure.expect("the limit is reached");
-    assert!(matches!(failure, StoreError::Full { .. }), "{failure:?}");
-    assert!(failure.to_string().contains("is full"), "{failure}");
-    assert!(fixture.store.session(session.id).await.expect("still read").is_some());
-}
-
-#[tokio::test]
-async fn once_a_full_disk_has_room_the_next_session_begins() {
-    let fixture = fixture().await;
-    let learner = fixture.learner().await;
-    let room = Room { all_max: 20_000, per_learner_max: 20_000, line_max: 1 };
-    let start = async |scenario: &str| fixture.store.open_session(&opening(learner, scenario), room, UnixMs(1)).await;
-    sqlx::query("PRAGMA max_page_count = 1").execute(&fixture.store.writer).await.expect("no more pages");
-    let mut failure = None;
-    for number in 0..10_000 {
-        if let Err(error) = start(&number.to_string()).await {
-            failure = Some(error);
-            break;
-        }
-    }
-    assert!(matches!(failure, Some(StoreError::Full { .. })), "{failure:?}");
-    sqlx::query("PRAGMA max_page_count = 100000").execute(&fixture.store.writer).await.expect("pages again");
-    assert!(matches!(start("last").await.expect("there is room"), Opened::New(_)));
-}
-
-#[tokio::test]
-async fn what_cannot_be_opened_names_the_path_and_the_remedy() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = dir.path().join("file");
-    std::fs::write(&file, "").expect("written");
-    let error = Store::open(&file).await.expect_err("a file is no directory").to_string();
-    assert!(error.contains(&*file.to_string_lossy()) && error.contains("--data"), "{error}");
-
-    let foreign = dir.path().join("foreign");
-    std::fs::create_dir(&foreign).expect("made");
-    std::fs::write(foreign.join(FILE), "not a database, but long enough to be read as one ".repeat(100))
-        .expect("written");
-    let error = Store::open(&foreign).await.expect_err("no database").to_string();
-    assert!(error.contains("is not one of ours"), "{error}");
-
-    if nix::unistd::geteuid().is_root() {
-        return; // root may read everything; the suites try it as another user
-    }
-    let closed = dir.path().join("closed");
-    std::fs::create_dir(&closed).expect("made");
-    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).expect("closed");
-    let error = Store::open(&closed).await.expect_err("no permission").to_string();
-    assert!(error.contains("readable and writable"), "{error}");
-}
-
-#[tokio::test]
-async fn a_store_from_a_newer_version_is_left_alone() {
-    let fixture = fixture().await;
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (9999, 'later', TRUE, X'00', 0)",
-    )
-    .execute(&fixture.store.writer)
-    .await
-    .expect("a later migration");
-    fixture.store.close().await;
-    let error = Store::open(fixture.dir.path()).await.expect_err("refused");
-    assert!(matches!(error, StoreError::Newer { .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl Store {
 
     /// Who waits, the first first.
     pub async fn line(&self) -> Result<Vec<SessionId>, StoreError> {
-        sqlx::query("SELECT id FROM session WHERE queued_ms IS NOT NULL AND ended_ms IS NULL ORDER BY queued_ms, id")
+        sqlx::query("SELECT id FROM session WHERE queued_ms IS NOT NULL AND ended_ms IS NULL ORDER BY turn")
             .try_map(|row| super::sessions::parsed(&row, "id"))
             .fetch_all(&self.reader)
             .await
@@ -192,7 +192,11 @@ async fn open(at: &mut SqliteConnection, opening: &Opening, room: Room, now: Uni
         end(at, row.id, SessionState::Left, MOVED, now).await?;
     }
     admitted = admitted || (in_line.is_none() && count_line(at).await? == 0 && has_room(at, room).await?);
-    let queued = (!admitted).then(|| in_line.and_then(|row| row.queued).unwrap_or(now));
+    let queued = match in_line.and_then(|row| row.queued.zip(row.turn)) {
+        _ if admitted => None,
+        Some((since, turn)) => Some(Queued { since, turn }),
+        None => Some(Queued { since: now, turn: next_turn(at).await? }),
+    };
     let id = insert(at, opening, queued, now).await?;
     let row = select_sessions!("WHERE id = $1").bind(id.to_string()).try_map(session_row).fetch_one(at).await?;
     Ok(if admitted { Opened::New(row) } else { Opened::Queued(row) })
@@ -207,17 +211,32 @@ async fn unfinished_of(at: &mut SqliteConnection, learner: LearnerId) -> sqlx::R
         .await
 }
 
+/// A place in line.
+struct Queued {
+    since: UnixMs,
+    turn: i64,
+}
+
+/// Behind everybody who waits. Counted and not read from a clock: one that is set back lets nobody jump the line.
+async fn next_turn(at: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "SELECT coalesce(max(turn), 0) + 1 FROM session WHERE queued_ms IS NOT NULL AND ended_ms IS NULL",
+    )
+    .fetch_one(at)
+    .await
+}
+
 async fn insert(
     at: &mut SqliteConnection,
     opening: &Opening,
-    queued: Option<UnixMs>,
+    queued: Option<Queued>,
     now: UnixMs,
 ) -> sqlx::Result<SessionId> {
     let id = SessionId::random();
     let state = if queued.is_some() { SessionState::Waiting } else { SessionState::Live };
     sqlx::query(
         "INSERT INTO session (id, learner, course, scenario, digest, page, state, created_ms, used_ms, queued_ms, \
-         version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, 1)",
+         turn, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, 1)",
     )
     .bind(id.to_string())
     .bind(opening.learner.to_string())
@@ -227,7 +246,8 @@ async fn insert(
     .bind(&opening.page)
     .bind(state.word())
     .bind(now.0)
-    .bind(queued.map(|queued| queued.0))
+    .bind(queued.as_ref().map(|queued| queued.since.0))
+    .bind(queued.map(|queued| queued.turn))
     .execute(at)
     .await?;
     Ok(id)
@@ -239,7 +259,7 @@ async fn offer(at: &mut SqliteConnection, all_max: u32, now: UnixMs) -> sqlx::Re
     }
     let first = sqlx::query(
         "SELECT id FROM session WHERE queued_ms IS NOT NULL AND offered_ms IS NULL AND ended_ms IS NULL \
-         ORDER BY queued_ms, id LIMIT 1",
+         ORDER BY turn LIMIT 1",
     )
     .try_map(|row| super::sessions::parsed::<SessionId>(&row, "id"))
     .fetch_optional(&mut *at)

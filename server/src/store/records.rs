@@ -158,6 +158,8 @@ pub struct SessionRow {
     pub ends: Option<UnixMs>,
     /// Since when the learner waits in line.
     pub queued: Option<UnixMs>,
+    /// The place in line, as it was counted then: who has a smaller one is served before.
+    pub turn: Option<i64>,
     /// Since when a free place is held for the learner in line.
     pub offered: Option<UnixMs>,
     /// When the learner was last seen or typed something, to the minute.

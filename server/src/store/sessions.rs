@@ -15,7 +15,7 @@ macro_rules! select_sessions {
     ($rest:literal) => {
         sqlx::query(concat!(
             "SELECT id, learner, course, scenario, digest, page, state, aside, created_ms, begun_ms, ends_ms, queued_ms, \
-             offered_ms, used_ms, ended_ms, why, detail FROM session ",
+             turn, offered_ms, used_ms, ended_ms, why, detail FROM session ",
             $rest
         ))
     };
@@ -261,6 +261,7 @@ pub(super) fn session_row(row: SqliteRow) -> sqlx::Result<SessionRow> {
         begun: moment("begun_ms")?,
         ends: moment("ends_ms")?,
         queued: moment("queued_ms")?,
+        turn: row.try_get("turn")?,
         offered: moment("offered_ms")?,
         used: UnixMs(row.try_get("used_ms")?),
         ended: moment("ended_ms")?,

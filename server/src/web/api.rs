@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, FromRequestParts, Path, RawPathParams, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
@@ -105,83 +106,42 @@ pub fn new_device(secret: &Secret, headers: &HeaderMap) -> NewDevice {
     NewDevice { id: DeviceId::random(), secret: secret.hash(), name: browser_name(agent) }
 }
 
-pub async fn session(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Json<SessionBody>, WebError> {
-    let found = app.session(&visit, &headers, &id).await?;
-    Ok(Json(SessionBody::from(&*found.view())))
+pub async fn session(Theirs(found): Theirs) -> Json<SessionBody> {
+    Json(SessionBody::from(&*found.view()))
 }
 
 /// The learner is on this page now.
-pub async fn enter(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path((id, page)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<StatusCode, WebError> {
-    let handle = live(app.session(&visit, &headers, &id).await?)?;
+pub async fn enter(Live(handle): Live, Path((_, page)): Path<(String, String)>) -> Result<StatusCode, WebError> {
     let page = PageKind::from_slug(&page).ok_or(Refusal::NoPage)?;
     handle.enter(page).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn check(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path((id, step)): Path<(String, u32)>,
-    headers: HeaderMap,
-) -> Result<Json<CheckBody>, WebError> {
-    let handle = live(app.session(&visit, &headers, &id).await?)?;
+pub async fn check(Live(handle): Live, Path((_, step)): Path<(String, u32)>) -> Result<Json<CheckBody>, WebError> {
     let check = handle.check(step).await?;
     Ok(Json(CheckBody::from(&check)))
 }
 
-pub async fn stop_check(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path((id, step)): Path<(String, u32)>,
-    headers: HeaderMap,
-) -> Result<StatusCode, WebError> {
-    let handle = live(app.session(&visit, &headers, &id).await?)?;
+pub async fn stop_check(Live(handle): Live, Path((_, step)): Path<(String, u32)>) -> Result<StatusCode, WebError> {
     handle.stop_check(step).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// More time for the machine; what it has then comes back, and as news.
-pub async fn extend(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Json<SessionBody>, WebError> {
-    let handle = live(app.session(&visit, &headers, &id).await?)?;
+pub async fn extend(Live(handle): Live) -> Result<Json<SessionBody>, WebError> {
     handle.extend().await?;
     Ok(Json(SessionBody::from(&*handle.view())))
 }
 
 /// A fresh machine for the one that there is, or was.
-pub async fn restart(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Json<SessionBody>, WebError> {
-    let handle = live(app.session(&visit, &headers, &id).await?)?;
+pub async fn restart(Live(handle): Live) -> Result<Json<SessionBody>, WebError> {
     handle.restart().await?;
     Ok(Json(SessionBody::from(&*handle.view())))
 }
 
 /// Ends the session and its machine. One that is over already has been left.
-pub async fn leave(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<StatusCode, WebError> {
-    if let Found::Live(handle) = app.session(&visit, &headers, &id).await? {
+pub async fn leave(Theirs(found): Theirs) -> Result<StatusCode, WebError> {
+    if let Found::Live(handle) = found {
         match handle.leave().await {
             Ok(()) | Err(Refusal::Over) => {}
             Err(refusal) => return Err(refusal.into()),
@@ -191,20 +151,36 @@ pub async fn leave(
 }
 
 /// The scenario's pages lead to this machine from now on, and no longer to the learner's other one.
-pub async fn bring_forward(
-    State(app): State<App>,
-    Extension(visit): Extension<Visit>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, WebError> {
-    let view = live(app.session(&visit, &headers, &id).await?)?.view();
+pub async fn bring_forward(State(app): State<App>, Live(handle): Live) -> Result<Response, WebError> {
+    let view = handle.view();
     app.store().bring_forward(view.id).await?;
     Ok(Redirect::to(&format!("{}{}/{}/{}", app.base().as_str(), view.course, view.scenario, view.page)).into_response())
 }
 
-fn live(found: Found) -> Result<Handle, WebError> {
-    match found {
-        Found::Live(handle) => Ok(handle),
-        Found::Past(_) => Err(Refusal::Over.into()),
+/// The session that the address names by `{id}`, of the learner who asks.
+pub struct Theirs(Found);
+
+/// The same, while it is not over.
+pub struct Live(Handle);
+
+impl FromRequestParts<App> for Theirs {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, WebError> {
+        let visit = parts.extensions.get::<Visit>().cloned().expect("a request that was let in is a visit");
+        let named = RawPathParams::from_request_parts(parts, app).await.map_err(|_| WebError::no_session())?;
+        let id = named.iter().find(|(name, _)| *name == "id").ok_or_else(WebError::no_session)?.1;
+        Ok(Self(app.session(&visit, &parts.headers, id).await?))
+    }
+}
+
+impl FromRequestParts<App> for Live {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, WebError> {
+        match Theirs::from_request_parts(parts, app).await?.0 {
+            Found::Live(handle) => Ok(Self(handle)),
+            Found::Past(_) => Err(Refusal::Over.into()),
+        }
     }
 }

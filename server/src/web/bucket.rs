@@ -69,7 +69,7 @@ impl Buckets {
 }
 
 /// An IPv6 household has 2^64 addresses or more: they share one bucket.
-fn household(address: IpAddr) -> IpAddr {
+pub fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         v4 => v4,

@@ -111,20 +111,16 @@ pub async fn look_up(
     headers: HeaderMap,
     Form(typed): Form<CodeForm>,
 ) -> Result<Response, WebError> {
-    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, &typed.code, Some(trouble)));
-    let code: ResumeCode = match typed.code.parse() {
-        Ok(code) => code,
-        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
-    };
-    let learner = match guess(&app, &visit, app.store().look_up_code(&hash(&code), UnixMs::now())).await? {
-        Ok(CodeState::Open(learner)) => learner,
-        Ok(over) => return refused(StatusCode::GONE, worthless(over)),
-        Err(wait) => return refused(StatusCode::TOO_MANY_REQUESTS, too_many(wait)).map(|form| held_up(wait, form)),
+    let attempt = Attempt { app: &app, visit: &visit, nonce: &nonce, headers: &headers, typed: &typed.code };
+    let look = async |hash: &SecretHash| app.store().look_up_code(hash, UnixMs::now()).await;
+    let (code, learner) = match attempt.made(look).await? {
+        Ok(found) => found,
+        Err(refused) => return Ok(*refused),
     };
     let device = app.device(&visit, &headers).await?;
     if device.as_ref().is_some_and(|device| device.learner == learner) {
         let text = format!("This browser is {} already. Type the code at the other one.", handle(learner.as_u128()));
-        return refused(StatusCode::CONFLICT, Trouble { title: "You are here already", text });
+        return Ok(attempt.refused(StatusCode::CONFLICT, Trouble { title: "You are here already", text }));
     }
     let ours = match device {
         Some(device) => Some(OursView {
@@ -150,26 +146,20 @@ pub async fn confirm(
     headers: HeaderMap,
     Form(typed): Form<CodeForm>,
 ) -> Result<Response, WebError> {
-    let refused = |status, trouble| Ok(form(&app, &nonce, &headers, status, &typed.code, Some(trouble)));
-    let code: ResumeCode = match typed.code.parse() {
-        Ok(code) => code,
-        Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
-    };
+    let attempt = Attempt { app: &app, visit: &visit, nonce: &nonce, headers: &headers, typed: &typed.code };
     let from = app.device(&visit, &headers).await?.map(|device| device.id);
     // Always a new secret: the one that is there may have been put there by somebody else.
     let secret = Secret::random();
     let device = new_device(&secret, &headers);
-    let code = hash(&code);
-    let redeeming = async {
-        Ok(match app.store().redeem(&code, &device, from, UnixMs::now()).await? {
+    let redeem = async |hash: &SecretHash| {
+        Ok(match app.store().redeem(hash, &device, from, UnixMs::now()).await? {
             Redeemed::As(learner) => CodeState::Open(learner),
             Redeemed::Not(state) => state,
         })
     };
-    let learner = match guess(&app, &visit, redeeming).await? {
-        Ok(CodeState::Open(learner)) => learner,
-        Ok(over) => return refused(StatusCode::GONE, worthless(over)),
-        Err(wait) => return refused(StatusCode::TOO_MANY_REQUESTS, too_many(wait)).map(|form| held_up(wait, form)),
+    let learner = match attempt.made(redeem).await? {
+        Ok((_, learner)) => learner,
+        Err(refused) => return Ok(*refused),
     };
     tracing::info!(%learner, merged = from.is_some(), "a code was redeemed");
     if let Some(from) = from {
@@ -220,26 +210,46 @@ pub async fn forget(
     Ok(response)
 }
 
-/// A look at a code that counts as a guess unless the code is one of ours. `Err(wait)` within: held up.
-async fn guess(
-    app: &App,
-    visit: &Visit,
-    look: impl Future<Output = Result<CodeState, StoreError>>,
-) -> Result<Result<CodeState, Duration>, StoreError> {
-    if let Err(wait) = app.guesses().take(visit.address, Instant::now()) {
-        return Ok(Err(wait));
-    }
-    let state = look.await?;
-    if state != CodeState::Unknown {
-        app.guesses().was_none(visit.address);
-    }
-    Ok(Ok(state))
+/// A code that somebody has typed.
+struct Attempt<'a> {
+    app: &'a App,
+    visit: &'a Visit,
+    nonce: &'a Nonce,
+    headers: &'a HeaderMap,
+    typed: &'a str,
 }
 
-/// The form again, with how long to wait.
-fn held_up(wait: Duration, mut form: Response) -> Response {
-    form.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
-    form
+impl Attempt<'_> {
+    /// The code, and whose it is as `look` finds it; else the form again, with why not. What is looked at counts as a guess,
+    /// unless it is a code of ours.
+    async fn made(
+        &self,
+        look: impl AsyncFnOnce(&SecretHash) -> Result<CodeState, StoreError>,
+    ) -> Result<Result<(ResumeCode, LearnerId), Box<Response>>, StoreError> {
+        let refused = |status, trouble| Ok(Err(Box::new(self.refused(status, trouble))));
+        let code: ResumeCode = match self.typed.parse() {
+            Ok(code) => code,
+            Err(error) => return refused(StatusCode::UNPROCESSABLE_ENTITY, no_code(error)),
+        };
+        let (guesses, address) = (self.app.guesses(), self.visit.address);
+        if let Err(wait) = guesses.take(address, Instant::now()) {
+            let mut form = self.refused(StatusCode::TOO_MANY_REQUESTS, too_many(wait));
+            form.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            return Ok(Err(Box::new(form)));
+        }
+        let state = look(&hash(&code)).await?;
+        if state != CodeState::Unknown {
+            guesses.was_none(address);
+        }
+        match state {
+            CodeState::Open(learner) => Ok(Ok((code, learner))),
+            over => refused(StatusCode::GONE, worthless(over)),
+        }
+    }
+
+    fn refused(&self, status: StatusCode, trouble: Trouble) -> Response {
+        form(self.app, self.nonce, self.headers, status, self.typed, Some(trouble))
+    }
 }
 
 fn too_many(wait: Duration) -> Trouble {

@@ -472,11 +472,15 @@ fn resume(library: &Library, row: &SessionRow, progress: &Progress) -> Option<Re
         return None;
     }
     let page = scenario.pages.iter().find(|page| page.kind.slug() == row.page)?;
+    // Who has turned to the end with steps left out goes on with the first of those.
+    let left_out = if page.kind == PageKind::Finish { progress.first_open(&scenario) } else { None };
+    let page = left_out.unwrap_or(page);
+    let slug = page.kind.slug();
     Some(ResumeView {
         title: scenario.title.clone(),
         namespace: scenario.namespace.clone(),
-        href: format!("{}/{}/{}", course.slug, scenario.slug, row.page),
-        place: page_name(&scenario, &row.page),
+        href: format!("{}/{}/{slug}", course.slug, scenario.slug),
+        place: page_name(&scenario, &slug),
         page_title: page.title.clone(),
         running,
     })

@@ -26,12 +26,12 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::crowd::Crowd;
 use super::patience::Patient;
 use super::visit::{Names, Scheme};
+use crate::config::CONNECTIONS_MAX;
 use crate::stop::Stopping;
 
-/// Connections at once: a hundred learners with every terminal open. More wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 4096;
 /// How long the head of a request may take, and how long a kept connection may say nothing.
 const HEAD_PATIENCE: Duration = Duration::from_secs(20);
 /// What the head of a request may have; our longest links and cookies need a twentieth of it.
@@ -61,11 +61,12 @@ pub struct Door {
     pub router: Router,
     pub tls: Option<TlsAcceptor>,
     pub names: Names,
+    pub crowd: Crowd,
 }
 
 /// Accepts and serves until the process stops, then lets running requests end.
 pub async fn listen(listener: TcpListener, door: Door, mut stopping: Stopping) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut connections = JoinSet::new();
     let told = stopping.clone();
     let mut asked = std::pin::pin!(stopping.asked());
@@ -81,10 +82,12 @@ pub async fn listen(listener: TcpListener, door: Door, mut stopping: Stopping) {
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
+                // Closed at once: it takes no place from others, and its page says that it tries again.
+                let Some(one) = door.crowd.admit(peer.ip()) else { continue };
                 let serving = welcome(stream, peer, door.clone(), told.clone());
                 connections.spawn(async move {
                     serving.await;
-                    drop(place);
+                    drop((place, one));
                 });
             }
             Err(error) => {
@@ -105,7 +108,7 @@ async fn welcome(stream: TcpStream, address: SocketAddr, door: Door, stopping: S
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let Door { router, tls, names } = door;
+    let Door { router, tls, names, .. } = door;
     let Some(tls) = tls else {
         return serve(stream, routed(router, Peer { address, scheme: Scheme::Http }), address, stopping).await;
     };
@@ -149,7 +152,8 @@ fn to_https(request: &Request<Incoming>, names: &Names) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     match host.filter(|host| names.admit_host(host)) {
-        Some(host) => Redirect::permanent(&format!("https://{host}{path}")).into_response(),
+        // Not for ever: a browser would keep that after the certificate was taken away again.
+        Some(host) => Redirect::temporary(&format!("https://{host}{path}")).into_response(),
         None => {
             (StatusCode::BAD_REQUEST, "This port speaks https: the address must begin with https://\n").into_response()
         }

@@ -20,6 +20,7 @@ mod qr;
 mod cookie;
 mod certificate;
 mod patience;
+mod crowd;
 mod listen;
 mod messages;
 mod error;
@@ -54,6 +55,7 @@ use crate::session::{Roster, Shelf};
 use crate::stop;
 use crate::store::Store;
 use app::{App, Parts};
+use crowd::Crowd;
 use listen::Door;
 
 /// What the process is started with.
@@ -120,11 +122,17 @@ pub async fn serve_until(
     let reloading = tokio::spawn(reload_on_hangup(app.clone(), config.clone()));
     let sweeping = tokio::spawn(housekeeping::sweep_now_and_then(store.clone(), config.keep.clone()));
     let router = routes::router(&app);
-    let door = Door { router, tls: tls.as_ref().map(|tls| tls.acceptor.clone()), names: app.names().clone() };
+    let crowd = Crowd::new(config.connections_per_address, &config.trusted_proxies);
+    let door = Door {
+        router,
+        tls: tls.as_ref().map(|tls| tls.acceptor.clone()),
+        names: app.names().clone(),
+        crowd: crowd.clone(),
+    };
     let listening = tokio::spawn(listen::listen(listener, door, app.stopping()));
-    tracing::info!(lessons = %config.lessons_dir.display(), "serving");
+    tracing::info!(lessons = %config.lessons_from.display(), "serving");
     let watched = metrics.map(asynchronous).transpose()?.map(|listener| {
-        let door = Door { router: watch::router(&app), tls: None, names: app.names().clone() };
+        let door = Door { router: watch::router(&app), tls: None, names: app.names().clone(), crowd };
         tokio::spawn(listen::listen(listener, door, app.stopping()))
     });
     let supervised = supervisor.map(|supervisor| {
@@ -159,10 +167,16 @@ async fn read_lessons(config: &WebConfig) -> anyhow::Result<crate::lesson::model
     std::fs::read_dir(&root).with_context(|| {
         format!(
             "cannot read the lessons' folder {}; give the web process's user access to it, or set lessons",
-            root.display()
+            config.lessons_from.display()
         )
     })?;
-    tokio::task::spawn_blocking(move || load_library(&root)).await.context("reading the lessons panicked")
+    let library =
+        tokio::task::spawn_blocking(move || load_library(&root)).await.context("reading the lessons panicked")?;
+    if library.courses.iter().all(|course| course.items.is_empty()) {
+        let lessons = config.lessons_from.display();
+        tracing::warn!(%lessons, "no lesson is in this folder: each is a folder with an index.json; see docs/AUTHORING.md");
+    }
+    Ok(library)
 }
 
 /// SIGHUP: the lessons were changed. Sessions keep what they began with.

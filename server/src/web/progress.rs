@@ -14,7 +14,7 @@ type Place = (String, String);
 
 /// What is passed of one scenario as it is now.
 struct Standing {
-    passed: usize,
+    passed: Vec<u32>,
     checks: usize,
 }
 
@@ -35,7 +35,7 @@ impl Progress {
         }
         let standing = |scenario: &Scenario| {
             let place = place(scenario);
-            let passed = passed_steps(scenario, passed.get(&place)?).len();
+            let passed = passed_steps(scenario, passed.get(&place)?);
             Some((place, Standing { passed, checks: checks(scenario) }))
         };
         let standings = scenarios(&app.shelf().library()).filter_map(standing).collect();
@@ -52,7 +52,7 @@ impl Progress {
     fn count(&self, scenario: &Scenario) -> (usize, usize) {
         self.standings
             .get(&place(scenario))
-            .map_or_else(|| (0, checks(scenario)), |standing| (standing.passed, standing.checks))
+            .map_or_else(|| (0, checks(scenario)), |standing| (standing.passed.len(), standing.checks))
     }
 
     /// Every check has passed; of a lesson without checks, the last page was reached.
@@ -73,6 +73,16 @@ impl Progress {
             Some(row) => Some(page_name(scenario, &row.page)),
             None => None,
         }
+    }
+
+    /// The first step whose check is open.
+    pub fn first_open<'a>(&self, scenario: &'a Scenario) -> Option<&'a Page> {
+        let standing = self.standings.get(&place(scenario));
+        let has_passed = |number: &u32| standing.is_some_and(|standing| standing.passed.contains(number));
+        let is_open = |page: &&Page| {
+            matches!(page.kind, PageKind::Step(number) if !has_passed(&number)) && is_checked(page) && !page.hidden
+        };
+        scenario.pages.iter().find(is_open)
     }
 
     pub fn flag(&self, scenario: &Scenario) -> FlagState {
@@ -108,8 +118,11 @@ impl Progress {
 
 /// How many steps can be passed.
 fn checks(scenario: &Scenario) -> usize {
-    let is_checked = |page: &&Page| matches!(page.kind, PageKind::Step(_)) && page.verify.is_some();
-    scenario.pages.iter().filter(is_checked).count()
+    scenario.pages.iter().filter(|page| is_checked(page)).count()
+}
+
+fn is_checked(page: &Page) -> bool {
+    matches!(page.kind, PageKind::Step(_)) && page.verify.is_some()
 }
 
 fn place(scenario: &Scenario) -> Place {

@@ -175,3 +175,56 @@ test("light and dark by the switch, remembered, with and without a script", asyn
     await visitor.leave();
   }
 });
+
+test("the menu fits a laptop's screen without scrolling", async () => {
+  const visitor = await Visitor.arrive(service);
+  await visitor.open("harbour/walk/2");
+  await visitor.page.locator("#menu summary").click();
+  const over = await visitor.page.locator(".menu__list").evaluate(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight);
+  await visitor.shot("wide-menu");
+  assert.ok(over <= 0, `${over} pixels are hidden`);
+  await visitor.leave();
+});
+
+test("Back says a page's name where all of it fits, and Back where it does not", async () => {
+  const visitor = await Visitor.arrive(service);
+  for (const width of [1280, 1440, 1920, 2560]) {
+    await visitor.page.setViewportSize({ width, height: 900 });
+    await visitor.go("harbour/walk/2");
+    const label = await visitor.page.locator(".turn .back").evaluate((back) => {
+      const shown = [...back.querySelectorAll(".long, .short")].filter((part) => getComputedStyle(part).display !== "none");
+      return { shown: shown.length, cut: shown.some((part) => part.scrollWidth > part.clientWidth && getComputedStyle(part).overflow === "hidden") };
+    });
+    assert.deepEqual(label, { shown: 1, cut: false }, `at ${width}`);
+  }
+  await visitor.leave();
+});
+
+test("no line begins with the comma behind a command", async () => {
+  const visitor = await Visitor.arrive(service);
+  await visitor.go("harbour/walk/1");
+  const astray = await visitor.page.evaluate(() => {
+    const book = document.getElementById("text");
+    const line = document.createElement("p");
+    const command = document.createElement("button");
+    command.className = "act-inline";
+    command.append(Object.assign(document.createElement("code"), { textContent: "ls -l /var/log" }));
+    const pair = Object.assign(document.createElement("span"), { className: "act-and" });
+    pair.append(command, ", ");
+    line.append("Look at what there is by ", pair, "and at some more of it.");
+    book.append(line);
+    const wrong = [];
+    for (let width = 120; width < 480; width++) {
+      line.style.width = `${width}px`;
+      const comma = document.createRange();
+      comma.setStart(pair.lastChild, 0);
+      comma.setEnd(pair.lastChild, 1);
+      const at = [...command.firstChild.getClientRects()].at(-1);
+      if (comma.getBoundingClientRect().top > at.bottom - 2) wrong.push(width);
+    }
+    line.remove();
+    return wrong;
+  });
+  assert.deepEqual(astray, []);
+  await visitor.leave();
+});

@@ -1,6 +1,6 @@
 // One terminal: xterm.js over a Stream over a Socket.
 
-import { Terminal as Xterm, type ITheme } from "@xterm/xterm";
+import { Terminal as Xterm } from "@xterm/xterm";
 import { answerOnlyIf, isReport } from "./answers.js";
 import { Bell } from "./bell.js";
 import { copyText } from "../clipboard.js";
@@ -14,6 +14,7 @@ import type { Retry } from "../connection/retry.js";
 import { Socket, type Final } from "../connection/socket.js";
 import { Stream, type Effect } from "../connection/stream.js";
 import { cleanPaste, lineCount } from "./text.js";
+import { contrastOf, themeOf } from "./theme.js";
 import { scrollByTouch } from "./touch.js";
 import { measureLetters } from "./widths.js";
 import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "../connection/wire.js";
@@ -427,43 +428,6 @@ export class Terminal {
     // The next Ctrl-C is an interrupt again.
     this.xterm.clearSelection();
   }
-}
-
-/** xterm's theme is the water's tokens. */
-function themeOf(style: CSSStyleDeclaration): ITheme {
-  const token = (name: string) => style.getPropertyValue(`--${name}`).trim();
-  const hue = (name: string) => token(`ansi-${name}`);
-  return {
-    background: token("land"),
-    foreground: hue("white"),
-    cursor: token("edge-rim"),
-    cursorAccent: token("on-edge"),
-    selectionBackground: token("selection"),
-    black: hue("black"),
-    red: hue("red"),
-    green: hue("green"),
-    yellow: hue("yellow"),
-    blue: hue("blue"),
-    magenta: hue("magenta"),
-    cyan: hue("cyan"),
-    white: hue("white"),
-    brightBlack: hue("dim"),
-    brightRed: hue("red"),
-    brightGreen: hue("green"),
-    brightYellow: hue("yellow"),
-    brightBlue: hue("blue"),
-    brightMagenta: hue("magenta"),
-    brightCyan: hue("cyan"),
-    brightWhite: hue("bright"),
-    scrollbarSliderBackground: `${token("line-ui")}66`,
-    scrollbarSliderHoverBackground: `${token("line-ui")}aa`,
-    scrollbarSliderActiveBackground: token("line-ui"),
-  };
-}
-
-/** What a program's own colours are held to. */
-function contrastOf(style: CSSStyleDeclaration): number {
-  return Number(style.getPropertyValue("--term-contrast")) || 4.5;
 }
 
 /** Text that is ours, not the program's. */

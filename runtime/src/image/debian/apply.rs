@@ -1,9 +1,10 @@
 //! Carries the table of fix-ups out.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 
 use super::fixups::{self, Act, Alternative, FixUp, ROOT, SHADOW, TIME};
+use super::tree::Tree;
 use crate::image::beneath::{Meta, Name, Root};
 use crate::image::layout;
 
@@ -18,10 +19,10 @@ pub struct FixError {
     pub source: io::Error,
 }
 
-pub fn apply(root: &Root, fix_ups: &[FixUp], directories: &mut Directories) -> Result<(), FixError> {
+pub fn apply(tree: &Tree, fix_ups: &[FixUp], directories: &mut Directories) -> Result<(), FixError> {
     for fix_up in fix_ups {
         for act in fix_up.acts {
-            carry_out(root, act, directories).map_err(|source| FixError {
+            carry_out(tree, act, directories).map_err(|source| FixError {
                 what: format!("{act:?}"),
                 reason: fix_up.reason,
                 source,
@@ -41,24 +42,26 @@ pub fn merged_layout(root: &Root) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives every folder its owner, its mode and the fixed time.
-pub fn dress_directories(root: &Root, directories: &Directories) -> io::Result<()> {
-    dress(root, &Name::root(), directories)
+/// Gives every folder its owner, its mode and the fixed time. One that nobody described is as it is below.
+pub fn dress_directories(tree: &Tree, directories: &Directories) -> io::Result<()> {
+    dress(tree, &Name::root(), directories)
 }
 
-fn dress(root: &Root, name: &Name, directories: &Directories) -> io::Result<()> {
-    for part in root.list(name)? {
+fn dress(tree: &Tree, name: &Name, directories: &Directories) -> io::Result<()> {
+    for part in tree.top.list(name)? {
         let child = name.join(&part);
-        let mode = root.stat(&child)?.st_mode;
+        let mode = tree.top.stat(&child)?.st_mode;
         if rustix::fs::FileType::from_raw_mode(mode).is_dir() {
-            dress(root, &child, directories)?;
+            dress(tree, &child, directories)?;
         }
     }
-    let meta = directories.get(name).copied().unwrap_or(Meta::root(0o755, TIME));
-    root.change(name, Meta { mtime: Some(TIME), ..meta }, &[])
+    let described = directories.get(name).copied().or_else(|| tree.meta_below(name));
+    let meta = described.unwrap_or(Meta::root(0o755, TIME));
+    tree.top.change(name, Meta { mtime: Some(TIME), ..meta }, &[])
 }
 
-fn carry_out(root: &Root, act: &Act, directories: &mut Directories) -> io::Result<()> {
+fn carry_out(tree: &Tree, act: &Act, directories: &mut Directories) -> io::Result<()> {
+    let root = tree.top;
     match *act {
         Act::Directory { path, mode, gid } => {
             let (name, meta) = (Name::of(path), Meta { gid, ..Meta::root(mode, TIME) });
@@ -68,17 +71,19 @@ fn carry_out(root: &Root, act: &Act, directories: &mut Directories) -> io::Resul
             Ok(())
         }
         Act::File { path, mode, gid, text } => put(root, path, Meta { gid, ..Meta::root(mode, TIME) }, text.as_bytes()),
-        Act::Copy { from, to, mode } => put(root, to, Meta::root(mode, TIME), read(root, from)?.as_bytes()),
+        Act::Copy { from, to, mode } => put(root, to, Meta::root(mode, TIME), tree.read(&Name::of(from))?.as_bytes()),
         Act::Link { path, to } => link(root, &Name::of(path), to),
+        Act::Links { paths, to } => paths.split_whitespace().try_for_each(|path| link(root, &Name::of(path), to)),
         Act::Change { path, mode, gid } => {
             root.change(&Name::of(path), Meta { mode, uid: ROOT, gid, mtime: None }, &[])
         }
         Act::Capability { path, value } => capability(root, &Name::of(path), value),
-        Act::Accounts { users, groups } => accounts(root, users, groups),
+        Act::Accounts { users, groups } => accounts(tree, users, groups),
+        Act::MoreAccounts { users, groups } => more_accounts(tree, users, groups),
         Act::Pam { from, to, values } => {
-            put(root, to, Meta::root(0o644, TIME), fixups::pam(&read(root, from)?, values).as_bytes())
+            put(root, to, Meta::root(0o644, TIME), fixups::pam(&tree.read(&Name::of(from))?, values).as_bytes())
         }
-        Act::Certificates { from, bundle, list, links } => certificates(root, from, bundle, list, links),
+        Act::Certificates { from, bundle, list, links } => certificates(tree, from, bundle, list, links),
         Act::Alternative(ref alternative) => choose(root, alternative),
     }
 }
@@ -89,10 +94,18 @@ fn capability(root: &Root, name: &Name, value: &[u8]) -> io::Result<()> {
     root.change(name, meta, &[("security.capability".to_owned(), value.to_vec())])
 }
 
-fn accounts(root: &Root, users: &[&str], groups: &[&str]) -> io::Result<()> {
-    let passwd = read(root, "usr/share/base-passwd/passwd.master")?;
-    let group = read(root, "usr/share/base-passwd/group.master")?;
-    let accounts = fixups::accounts(&passwd, &group, users, groups);
+fn accounts(tree: &Tree, users: &[&str], groups: &[&str]) -> io::Result<()> {
+    let passwd = tree.read(&Name::of("usr/share/base-passwd/passwd.master"))?;
+    let group = tree.read(&Name::of("usr/share/base-passwd/group.master"))?;
+    write_accounts(tree.top, &fixups::accounts(&passwd, &group, users, groups))
+}
+
+fn more_accounts(tree: &Tree, users: &[&str], groups: &[&str]) -> io::Result<()> {
+    let read = |path| tree.read(&Name::of(path));
+    write_accounts(tree.top, &fixups::accounts(&read("etc/passwd")?, &read("etc/group")?, users, groups))
+}
+
+fn write_accounts(root: &Root, accounts: &fixups::Accounts) -> io::Result<()> {
     let (public, secret) = (Meta::root(0o644, TIME), Meta { gid: SHADOW, ..Meta::root(0o640, TIME) });
     put(root, "etc/passwd", public, accounts.passwd.as_bytes())?;
     put(root, "etc/group", public, accounts.group.as_bytes())?;
@@ -100,13 +113,13 @@ fn accounts(root: &Root, users: &[&str], groups: &[&str]) -> io::Result<()> {
     put(root, "etc/gshadow", secret, accounts.gshadow.as_bytes())
 }
 
-fn certificates(root: &Root, from: &str, bundle: &str, list: &str, links: &str) -> io::Result<()> {
-    let folder = Name::of(from);
+fn certificates(tree: &Tree, from: &str, bundle: &str, list: &str, links: &str) -> io::Result<()> {
+    let (root, folder) = (tree.top, Name::of(from));
     let (mut all, mut names) = (String::new(), String::new());
     for file in root.list(&folder)? {
         let text = file.to_string_lossy().into_owned();
         let Some(stem) = text.strip_suffix(".crt") else { continue };
-        all += &read(root, &format!("{from}/{text}"))?;
+        all += &tree.read(&Name::of(&format!("{from}/{text}")))?;
         names += &format!("mozilla/{text}\n");
         link(root, &Name::of(links).join(format!("{stem}.pem").as_ref()), &format!("/{from}/{text}"))?;
     }
@@ -128,7 +141,8 @@ fn choose(root: &Root, alternative: &Alternative) -> io::Result<()> {
     put(root, &format!("var/lib/dpkg/alternatives/{}", alternative.name), Meta::root(0o644, TIME), state.as_bytes())
 }
 
-fn put(root: &Root, path: &str, meta: Meta, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file of ours, in place of one that a package brought.
+pub fn put(root: &Root, path: &str, meta: Meta, bytes: &[u8]) -> io::Result<()> {
     let name = Name::of(path);
     root.parents(&name)?;
     root.remove(&name)?;
@@ -136,14 +150,9 @@ fn put(root: &Root, path: &str, meta: Meta, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn link(root: &Root, name: &Name, to: &str) -> io::Result<()> {
+/// Makes a link of ours, in place of what a package brought.
+pub fn link(root: &Root, name: &Name, to: &str) -> io::Result<()> {
     root.parents(name)?;
     root.remove(name)?;
     root.symlink(name, to.as_bytes(), Meta::root(0o777, TIME))
-}
-
-fn read(root: &Root, path: &str) -> io::Result<String> {
-    let mut text = String::new();
-    root.read(&Name::of(path))?.read_to_string(&mut text)?;
-    Ok(text)
 }

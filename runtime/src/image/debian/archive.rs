@@ -1,7 +1,9 @@
 //! A Debian package as a file (deb(5)): an `ar` archive that holds `control.tar.*` and `data.tar.*`.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::image::archive::compression::decompress;
 
 /// A package has three members; a few more are allowed by its format.
 const MEMBERS_MAX: usize = 16;
@@ -35,7 +37,8 @@ pub fn open(mut package: File, part: Part) -> io::Result<Box<dyn Read>> {
         .find(|member| member.name.starts_with(prefix))
         .ok_or_else(|| damaged(&format!("it has no {prefix}")))?;
     package.seek(SeekFrom::Start(member.offset))?;
-    decompress(&member.name, BufReader::with_capacity(64 * 1024, package.take(member.size)))
+    // What it is compressed with is told by its first bytes, whatever its name ends in.
+    Ok(Box::new(decompress(package.take(member.size))?))
 }
 
 /// Lists the members without reading them.
@@ -77,19 +80,6 @@ fn parse_header(header: &[u8; HEADER_BYTES]) -> Option<(String, u64)> {
     let name = std::str::from_utf8(&header[..16]).ok()?.trim_end().trim_end_matches('/');
     let size = std::str::from_utf8(&header[48..58]).ok()?.trim_end().parse().ok()?;
     Some((name.to_owned(), size))
-}
-
-fn decompress(name: &str, reader: BufReader<io::Take<File>>) -> io::Result<Box<dyn Read>> {
-    match name.rsplit('.').next() {
-        Some("xz") => Ok(Box::new(lzma_rust2::XzReader::new(reader, true))),
-        Some("gz") => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(reader))),
-        Some("zst") => match ruzstd::decoding::StreamingDecoder::new(reader) {
-            Ok(decoder) => Ok(Box::new(decoder)),
-            Err(error) => Err(damaged(&error.to_string())),
-        },
-        Some("tar") => Ok(Box::new(reader)),
-        _ => Err(damaged(&format!("{name} is compressed in a way that is not supported"))),
-    }
 }
 
 fn damaged(why: &str) -> io::Error {

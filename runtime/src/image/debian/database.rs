@@ -8,8 +8,9 @@ use md5::{Digest, Md5};
 
 use super::deb822;
 use super::fixups::{self, TIME};
+use super::tree::Tree;
 use crate::image::beneath::{Meta, Name, Root};
-use crate::image::digest;
+use crate::image::hex;
 use crate::image::unpack::Place;
 
 /// A package after unpacking.
@@ -40,26 +41,40 @@ impl Installed {
     }
 }
 
-/// Writes the whole database.
-pub fn write(root: &Root, packages: &[Installed]) -> io::Result<()> {
-    let mut status = String::new();
+/// Writes the whole database; upon another system, what is in addition to that one's.
+pub fn write(tree: &Tree, packages: &[Installed]) -> io::Result<()> {
+    let (root, is_lowest) = (tree.top, tree.is_lowest());
+    let below = |path: &str| match is_lowest {
+        true => Ok(String::new()),
+        false => tree.read(&Name::of(path)),
+    };
+    let mut status = below("var/lib/dpkg/status")?;
     for package in packages {
         let conffiles = conffiles(root, package)?;
         status += &status_paragraph(&package.control, &conffiles);
         write_info(root, package)?;
     }
     put(root, "var/lib/dpkg/status", 0o644, status.as_bytes())?;
+    for (name, text) in triggers(packages) {
+        let path = format!("var/lib/dpkg/triggers/{name}");
+        // A trigger that nobody waited for has no file yet.
+        put(root, &path, 0o644, (below(&path).unwrap_or_default() + &text).as_bytes())?;
+    }
+    match is_lowest {
+        true => write_beginnings(root),
+        false => Ok(()),
+    }
+}
+
+/// What is there before the first package.
+fn write_beginnings(root: &Root) -> io::Result<()> {
     put(root, "var/lib/dpkg/available", 0o644, b"")?;
     put(root, "var/lib/dpkg/diversions", 0o644, b"")?;
     put(root, "var/lib/dpkg/statoverride", 0o644, b"root crontab 2755 /usr/bin/crontab\n")?;
     put(root, "var/lib/dpkg/lock", 0o640, b"")?;
     put(root, "var/lib/dpkg/lock-frontend", 0o640, b"")?;
     // Says that the files in info/ are named with the architecture where a package can have several.
-    put(root, "var/lib/dpkg/info/format", 0o644, b"1\n")?;
-    for (name, text) in triggers(packages) {
-        put(root, &format!("var/lib/dpkg/triggers/{name}"), 0o644, text.as_bytes())?;
-    }
-    Ok(())
+    put(root, "var/lib/dpkg/info/format", 0o644, b"1\n")
 }
 
 fn write_info(root: &Root, package: &Installed) -> io::Result<()> {
@@ -115,7 +130,7 @@ fn conffiles(root: &Root, package: &Installed) -> io::Result<Vec<(String, String
 fn md5_of(mut file: impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    Ok(digest::hex(&Md5::digest(&bytes)))
+    Ok(hex::of(&Md5::digest(&bytes)))
 }
 
 /// Who waits for which trigger (deb-triggers(5)): one file for each name, and `File` for paths.
@@ -165,13 +180,13 @@ mod tests {
         std::fs::write(top.path().join("etc/x"), "shipped").unwrap();
         let control = "Package: x\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\nDescription: a\n long one\n";
         let packages = [package(control, &[("conffiles", "/etc/x\n"), ("postinst", "#!/bin/sh\n")])];
-        write(&Root::open(top.path()).unwrap(), &packages).unwrap();
+        write(&Tree::new(&Root::open(top.path()).unwrap(), &[]), &packages).unwrap();
         let read = |path: &str| std::fs::read_to_string(top.path().join("var/lib/dpkg").join(path)).unwrap();
         assert_eq!(
             read("status"),
             "Package: x\nStatus: install ok installed\nArchitecture: amd64\nMulti-Arch: same\nVersion: 1\n\
              Description: a\n long one\nConffiles:\n /etc/x 32b92c7aa6ac3c8a6fa49bbb20feee45\n\n"
-                .replace("32b92c7aa6ac3c8a6fa49bbb20feee45", &digest::hex(&Md5::digest(b"shipped")))
+                .replace("32b92c7aa6ac3c8a6fa49bbb20feee45", &hex::of(&Md5::digest(b"shipped")))
         );
         assert_eq!(read("info/x:amd64.list"), "/.\n/etc\n/etc/x\n");
         assert_eq!(read("info/x:amd64.postinst"), "#!/bin/sh\n");

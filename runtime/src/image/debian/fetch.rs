@@ -17,7 +17,7 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use crate::image::digest;
+use crate::image::hex;
 
 /// A mirror that does not answer within this is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -196,7 +196,7 @@ fn stream(
     loop {
         let count = from.read(&mut buffer).map_err(|error| Trouble::Passing(error.to_string()))?;
         if count == 0 {
-            return Ok(digest::hex(&hash.finalize()));
+            return Ok(hex::of(&hash.finalize()));
         }
         bytes += count as u64;
         if bytes > bytes_max {

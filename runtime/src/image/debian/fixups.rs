@@ -4,6 +4,12 @@
 //! behind in an image is little and always the same, so it stands here as data, with the reason on each entry. Which
 //! package's script it replaces is in brackets.
 
+mod learner;
+mod system;
+
+pub use learner::LEARNER;
+pub use system::SYSTEM;
+
 use crate::image::beneath::Name;
 use crate::image::layout;
 use crate::image::unpack::Place;
@@ -44,6 +50,11 @@ pub enum Act {
         path: &'static str,
         to: &'static str,
     },
+    /// The same program under many names, separated by blanks.
+    Links {
+        paths: &'static str,
+        to: &'static str,
+    },
     /// Owner and mode that a script would set on a file of a package.
     Change {
         path: &'static str,
@@ -57,6 +68,11 @@ pub enum Act {
     },
     /// /etc/passwd, group, shadow and gshadow from base-passwd's masters and these lines.
     Accounts {
+        users: &'static [&'static str],
+        groups: &'static [&'static str],
+    },
+    /// These lines more in the four account files of the layers below.
+    MoreAccounts {
         users: &'static [&'static str],
         groups: &'static [&'static str],
     },
@@ -98,337 +114,13 @@ pub type Choice = (&'static str, u32, &'static [&'static str]);
 /// cap_net_raw in the permitted set and effective, as in setcap's `cap_net_raw+ep`: revision 2, little-endian words.
 const CAP_NET_RAW_EP: &[u8] = &[1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-const fn simple(name: &'static str, link: &'static str, choices: &'static [Choice]) -> Act {
+pub const fn simple(name: &'static str, link: &'static str, choices: &'static [Choice]) -> Act {
     Act::Alternative(Alternative { name, link, slaves: &[], choices })
 }
 
 const fn target(path: &'static str, text: &'static str) -> Act {
     Act::File { path, mode: 0o644, gid: ROOT, text }
 }
-
-pub const FIX_UPS: &[FixUp] = &[
-    FixUp {
-        reason: "accounts: without them nothing has an owner with a name [base-passwd, passwd, tcpdump, cron, openssh-client]",
-        acts: &[Act::Accounts {
-            users: &["tcpdump:x:100:103::/nonexistent:/usr/sbin/nologin"],
-            groups: &["crontab:x:101:", "_ssh:x:102:", "tcpdump:x:103:"],
-        }],
-    },
-    FixUp {
-        reason: "where names are looked up; without it the C library asks services that do not exist [libc-bin]",
-        acts: &[Act::Copy { from: "usr/share/libc-bin/nsswitch.conf", to: "etc/nsswitch.conf", mode: 0o644 }],
-    },
-    FixUp {
-        reason: "the skeleton of a system: profile, message of the day, folders, logs of logins [base-files]",
-        acts: &[
-            Act::Copy { from: "usr/share/base-files/profile", to: "etc/profile", mode: 0o644 },
-            Act::Copy { from: "usr/share/base-files/dot.profile", to: "root/.profile", mode: 0o644 },
-            Act::File { path: "etc/motd", mode: 0o644, gid: ROOT, text: "" },
-            Act::Link { path: "etc/dpkg/origins/default", to: "debian" },
-            Act::Directory { path: "mnt", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "srv", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "opt", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "etc/opt", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "var/opt", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "media", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "var/mail", mode: 0o2775, gid: MAIL },
-            Act::Link { path: "var/spool/mail", to: "../mail" },
-            Act::Directory { path: "run/lock", mode: 0o1777, gid: ROOT },
-            Act::Link { path: "var/run", to: "/run" },
-            Act::Link { path: "var/lock", to: "/run/lock" },
-            Act::Directory { path: "usr/local/bin", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/etc", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/games", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/include", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/lib", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/sbin", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/share/man", mode: 0o755, gid: ROOT },
-            Act::Directory { path: "usr/local/src", mode: 0o755, gid: ROOT },
-            Act::Link { path: "usr/local/man", to: "share/man" },
-            Act::File { path: "var/log/wtmp", mode: 0o664, gid: UTMP, text: "" },
-            Act::File { path: "var/log/btmp", mode: 0o660, gid: UTMP, text: "" },
-            Act::File { path: "var/log/lastlog", mode: 0o664, gid: UTMP, text: "" },
-            Act::File { path: "var/log/faillog", mode: 0o644, gid: ROOT, text: "" },
-        ],
-    },
-    FixUp {
-        reason: "df, mount and older tools read the mount table here",
-        acts: &[Act::Link { path: "etc/mtab", to: "../proc/self/mounts" }],
-    },
-    FixUp {
-        reason: "ranges for newuidmap, empty as on a fresh system [login]",
-        acts: &[
-            Act::File { path: "etc/subuid", mode: 0o644, gid: ROOT, text: "" },
-            Act::File { path: "etc/subgid", mode: 0o644, gid: ROOT, text: "" },
-        ],
-    },
-    FixUp {
-        reason: "shells that chsh and su accept [debianutils, bash, dash, tmux]",
-        acts: &[Act::File {
-            path: "etc/shells",
-            mode: 0o644,
-            gid: ROOT,
-            text: "# /etc/shells: valid login shells\n/bin/sh\n/bin/bash\n/usr/bin/bash\n/bin/rbash\n/usr/bin/rbash\n\
-                   /usr/bin/sh\n/bin/dash\n/usr/bin/dash\n/usr/bin/tmux\n",
-        }],
-    },
-    FixUp {
-        reason: "the interactive shell of root: colours, and completion, which Debian leaves off",
-        acts: &[Act::File {
-            path: "root/.bashrc",
-            mode: 0o644,
-            gid: ROOT,
-            text: "# ~/.bashrc: read by bash(1) for every interactive shell that is no login shell.\n\n\
-                   alias ls='ls --color=auto'\nalias ll='ls -l'\nalias grep='grep --color=auto'\n\n\
-                   if [ -f /usr/share/bash-completion/bash_completion ] && ! shopt -oq posix; then\n  \
-                   . /usr/share/bash-completion/bash_completion\nfi\n",
-        }],
-    },
-    FixUp {
-        reason: "without these, su, sudo, passwd and cron refuse everybody [libpam-runtime]",
-        acts: &[
-            Act::Pam {
-                from: "usr/share/pam/common-auth",
-                to: "etc/pam.d/common-auth",
-                values: &[("$auth_primary", "auth\t[success=1 default=ignore]\tpam_unix.so nullok")],
-            },
-            Act::Pam {
-                from: "usr/share/pam/common-account",
-                to: "etc/pam.d/common-account",
-                values: &[(
-                    "$account_primary",
-                    "account\t[success=1 new_authtok_reqd=done default=ignore]\tpam_unix.so",
-                )],
-            },
-            Act::Pam {
-                from: "usr/share/pam/common-password",
-                to: "etc/pam.d/common-password",
-                values: &[("$password_primary", "password\t[success=1 default=ignore]\tpam_unix.so obscure yescrypt")],
-            },
-            Act::Pam {
-                from: "usr/share/pam/common-session",
-                to: "etc/pam.d/common-session",
-                values: &[
-                    ("$session_primary", "session\t[default=1]\t\t\tpam_permit.so"),
-                    ("$session_additional", "session\trequired\tpam_unix.so"),
-                ],
-            },
-            Act::Pam {
-                from: "usr/share/pam/common-session-noninteractive",
-                to: "etc/pam.d/common-session-noninteractive",
-                values: &[
-                    ("$session_nonint_primary", "session\t[default=1]\t\t\tpam_permit.so"),
-                    ("$session_nonint_additional", "session\trequired\tpam_unix.so"),
-                ],
-            },
-        ],
-    },
-    FixUp {
-        reason: "programs that run as a group, so that users can have crontabs and an agent [cron, cron-daemon-common, openssh-client]",
-        acts: &[
-            Act::Change { path: "usr/bin/crontab", mode: 0o2755, gid: CRONTAB },
-            Act::Directory { path: "var/spool/cron/crontabs", mode: 0o1730, gid: CRONTAB },
-            Act::Change { path: "usr/bin/ssh-agent", mode: 0o2755, gid: SSH },
-        ],
-    },
-    FixUp {
-        reason: "jobs of at are files of the group that atd runs as [at]",
-        acts: &[
-            Act::Directory { path: "var/spool/cron/atjobs", mode: 0o1770, gid: DAEMON },
-            Act::Directory { path: "var/spool/cron/atspool", mode: 0o1770, gid: DAEMON },
-            Act::File { path: "var/spool/cron/atjobs/.SEQ", mode: 0o660, gid: DAEMON, text: "" },
-        ],
-    },
-    FixUp {
-        reason: "services that begin with the machine are enabled, as their packages do it [cron, at]",
-        acts: &[
-            Act::Link {
-                path: "etc/systemd/system/multi-user.target.wants/cron.service",
-                to: "/lib/systemd/system/cron.service",
-            },
-            Act::Link {
-                path: "etc/systemd/system/multi-user.target.wants/atd.service",
-                to: "/lib/systemd/system/atd.service",
-            },
-        ],
-    },
-    FixUp {
-        reason: "targets that systemd itself would bring, so that `systemctl set-default` knows them",
-        acts: &[
-            target("usr/lib/systemd/system/rescue.target", "[Unit]\nDescription=Rescue Mode\nAllowIsolate=yes\n"),
-            target("usr/lib/systemd/system/emergency.target", "[Unit]\nDescription=Emergency Mode\nAllowIsolate=yes\n"),
-            target(
-                "usr/lib/systemd/system/multi-user.target",
-                "[Unit]\nDescription=Multi-User System\nRequires=basic.target\nAllowIsolate=yes\n",
-            ),
-            target(
-                "usr/lib/systemd/system/graphical.target",
-                "[Unit]\nDescription=Graphical Interface\nRequires=multi-user.target\nAllowIsolate=yes\n",
-            ),
-            Act::Link { path: "usr/lib/systemd/system/default.target", to: "multi-user.target" },
-        ],
-    },
-    FixUp {
-        reason: "without systemd as the first process: services by hand, a log to read, and what a small server runs",
-        acts: &[
-            Act::File {
-                path: "usr/local/bin/systemctl",
-                mode: 0o755,
-                gid: ROOT,
-                text: include_str!("files/systemctl.sh"),
-            },
-            Act::File {
-                path: "usr/local/bin/journalctl",
-                mode: 0o755,
-                gid: ROOT,
-                text: include_str!("files/journalctl.sh"),
-            },
-            Act::File { path: "etc/rc.local", mode: 0o755, gid: ROOT, text: include_str!("files/rc.local.sh") },
-        ],
-    },
-    FixUp {
-        reason: "sudo warns of, and visudo refuses, a file that others can read [sudo]",
-        acts: &[Act::Change { path: "etc/sudoers", mode: 0o440, gid: ROOT }],
-    },
-    FixUp {
-        reason: "ping for everybody by one capability instead of setuid [iputils-ping]",
-        acts: &[Act::Capability { path: "usr/bin/ping", value: CAP_NET_RAW_EP }],
-    },
-    FixUp {
-        reason: "certificates: curl, git and wget read the bundle; Python looks in OpenSSL's own place [ca-certificates]",
-        acts: &[
-            Act::Certificates {
-                from: "usr/share/ca-certificates/mozilla",
-                bundle: "etc/ssl/certs/ca-certificates.crt",
-                list: "etc/ca-certificates.conf",
-                links: "etc/ssl/certs",
-            },
-            Act::Directory { path: "usr/local/share/ca-certificates", mode: 0o755, gid: ROOT },
-            Act::Link { path: "usr/lib/ssl/cert.pem", to: "/etc/ssl/certs/ca-certificates.crt" },
-        ],
-    },
-    FixUp {
-        reason: "names that several packages offer [debianutils, mawk, vim-tiny, nano, less, util-linux, procps, tar, netcat-openbsd, iptables]",
-        acts: &[
-            simple("which", "/usr/bin/which", &[("/usr/bin/which.debianutils", 0, &[])]),
-            Act::Alternative(Alternative {
-                name: "awk",
-                link: "/usr/bin/awk",
-                slaves: &[("nawk", "/usr/bin/nawk")],
-                choices: &[("/usr/bin/mawk", 5, &["/usr/bin/mawk"])],
-            }),
-            simple("editor", "/usr/bin/editor", &[("/bin/nano", 40, &[]), ("/usr/bin/vim.tiny", 15, &[])]),
-            simple("pico", "/usr/bin/pico", &[("/bin/nano", 10, &[])]),
-            simple("vi", "/usr/bin/vi", &[("/usr/bin/vim.tiny", 15, &[])]),
-            // Debian calls only the full one vim; lessons call whichever is there.
-            simple("vim", "/usr/bin/vim", &[("/usr/bin/vim.tiny", 15, &[])]),
-            simple("view", "/usr/bin/view", &[("/usr/bin/vim.tiny", 15, &[])]),
-            simple("ex", "/usr/bin/ex", &[("/usr/bin/vim.tiny", 15, &[])]),
-            simple("rview", "/usr/bin/rview", &[("/usr/bin/vim.tiny", 15, &[])]),
-            simple("pager", "/usr/bin/pager", &[("/usr/bin/less", 77, &[]), ("/bin/more", 50, &[])]),
-            simple("rmt", "/usr/sbin/rmt", &[("/usr/sbin/rmt-tar", 50, &[])]),
-            Act::Alternative(Alternative {
-                name: "nc",
-                link: "/bin/nc",
-                slaves: &[("netcat", "/bin/netcat")],
-                choices: &[("/bin/nc.openbsd", 50, &["/bin/nc.openbsd"])],
-            }),
-            Act::Alternative(Alternative {
-                name: "iptables",
-                link: "/usr/sbin/iptables",
-                slaves: &[
-                    ("iptables-restore", "/usr/sbin/iptables-restore"),
-                    ("iptables-save", "/usr/sbin/iptables-save"),
-                ],
-                choices: &[
-                    ("/usr/sbin/iptables-nft", 20, &["/usr/sbin/iptables-nft-restore", "/usr/sbin/iptables-nft-save"]),
-                    (
-                        "/usr/sbin/iptables-legacy",
-                        10,
-                        &["/usr/sbin/iptables-legacy-restore", "/usr/sbin/iptables-legacy-save"],
-                    ),
-                ],
-            }),
-            Act::Alternative(Alternative {
-                name: "ip6tables",
-                link: "/usr/sbin/ip6tables",
-                slaves: &[
-                    ("ip6tables-restore", "/usr/sbin/ip6tables-restore"),
-                    ("ip6tables-save", "/usr/sbin/ip6tables-save"),
-                ],
-                choices: &[
-                    (
-                        "/usr/sbin/ip6tables-nft",
-                        20,
-                        &["/usr/sbin/ip6tables-nft-restore", "/usr/sbin/ip6tables-nft-save"],
-                    ),
-                    (
-                        "/usr/sbin/ip6tables-legacy",
-                        10,
-                        &["/usr/sbin/ip6tables-legacy-restore", "/usr/sbin/ip6tables-legacy-save"],
-                    ),
-                ],
-            }),
-            Act::Alternative(Alternative {
-                name: "arptables",
-                link: "/usr/sbin/arptables",
-                slaves: &[
-                    ("arptables-restore", "/usr/sbin/arptables-restore"),
-                    ("arptables-save", "/usr/sbin/arptables-save"),
-                ],
-                choices: &[(
-                    "/usr/sbin/arptables-nft",
-                    20,
-                    &["/usr/sbin/arptables-nft-restore", "/usr/sbin/arptables-nft-save"],
-                )],
-            }),
-            Act::Alternative(Alternative {
-                name: "ebtables",
-                link: "/usr/sbin/ebtables",
-                slaves: &[
-                    ("ebtables-restore", "/usr/sbin/ebtables-restore"),
-                    ("ebtables-save", "/usr/sbin/ebtables-save"),
-                ],
-                choices: &[(
-                    "/usr/sbin/ebtables-nft",
-                    20,
-                    &["/usr/sbin/ebtables-nft-restore", "/usr/sbin/ebtables-nft-save"],
-                )],
-            }),
-        ],
-    },
-    FixUp {
-        reason: "the locale that the C library has built in, and UTC",
-        acts: &[
-            Act::File { path: "etc/default/locale", mode: 0o644, gid: ROOT, text: "LANG=C.UTF-8\n" },
-            Act::File { path: "etc/timezone", mode: 0o644, gid: ROOT, text: "Etc/UTC\n" },
-        ],
-    },
-    FixUp {
-        reason: "apt without a mirror: it works from files, and `apt-get update` ends well with nothing to fetch",
-        acts: &[Act::File {
-            path: "etc/apt/sources.list",
-            mode: 0o644,
-            gid: ROOT,
-            text: "# No mirror is set. Packages can be installed from files: apt-get install ./NAME.deb\n",
-        }],
-    },
-    FixUp {
-        reason: "packages installed later leave out what this image leaves out",
-        acts: &[Act::File {
-            path: "etc/dpkg/dpkg.cfg.d/quayside",
-            mode: 0o644,
-            gid: ROOT,
-            text: "# What this image leaves out to stay small.\n\
-                   path-exclude=/usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n\
-                   path-exclude=/usr/share/locale/*\npath-exclude=/usr/share/info/*\npath-exclude=/usr/share/lintian/*\n",
-        }],
-    },
-    FixUp {
-        reason: "a lesson's own overlays need a place that is not on one; the runtime mounts the session's disk here",
-        acts: &[Act::Directory { path: "lab", mode: 0o755, gid: ROOT }],
-    },
-];
 
 /// What of a package is not written, with the reason.
 struct LeftOut {
@@ -573,7 +265,7 @@ mod tests {
 
     #[test]
     fn every_entry_of_the_table_is_a_name_and_every_choice_has_all_slaves() {
-        for act in FIX_UPS.iter().flat_map(|fix_up| fix_up.acts) {
+        for act in SYSTEM.iter().chain(LEARNER).flat_map(|fix_up| fix_up.acts) {
             match act {
                 Act::Directory { path, .. } | Act::File { path, .. } | Act::Link { path, .. } => drop(Name::of(path)),
                 Act::Alternative(alternative) => {

@@ -91,6 +91,12 @@ impl Index {
         self.by_name.get(package).into_iter().flatten().map(|number| &self.candidates[*number])
     }
 
+    /// A package that is installed already. What else it answers to is taken from any version of it in the index.
+    pub fn given(&self, pin: &Pin) -> Candidate {
+        let provides = self.named(&pin.package).next().map(|known| known.provides.clone()).unwrap_or_default();
+        Candidate { pin: pin.clone(), depends: String::new(), provides }
+    }
+
     /// Packages that provide a name, each with the version it claims for it.
     pub fn providers(&self, name: &str) -> impl Iterator<Item = (&Candidate, Option<&str>)> {
         let numbers = self.by_provided.get(name).into_iter().flatten();

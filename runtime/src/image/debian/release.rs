@@ -15,6 +15,7 @@ use super::deb822;
 use super::fetch::{Expected, FetchError, Fetcher};
 use super::index::Index;
 use super::lock::Archive;
+use super::sets::Suite;
 use super::sources::Mirrors;
 
 /// `Release` of Debian 12 has 150 KB, its compressed index 9 MB.
@@ -68,10 +69,11 @@ impl Trust {
     }
 }
 
-/// Fetches both archives' indices into `work` and reads them. Security may be missing: then main is all there is.
+/// Fetches the suites' indices into `work` and reads them. Security may be missing: then main is all there is.
 pub fn fetch(
     fetcher: &Fetcher,
     mirrors: &Mirrors,
+    suites: &[Suite],
     architecture: &str,
     trust: &Trust,
     work: &Path,
@@ -80,11 +82,11 @@ pub fn fetch(
     if let Trust::Unsigned(why) = trust {
         fetched.notices.push(format!("the package index was taken without checking its signature: {why}"));
     }
-    for archive in Archive::ALL {
-        let bases = mirrors.of(archive);
-        match first_that_has(bases, |base| fetch_one(fetcher, base, archive, architecture, trust, work)) {
-            Some(Ok(path)) => add(&mut fetched.index, archive, &path)?,
-            Some(Err(error)) if archive == Archive::Main => return Err(error),
+    for &suite in suites {
+        let bases = mirrors.of(suite.archive);
+        match first_that_has(bases, |base| fetch_one(fetcher, base, suite.name, architecture, trust, work)) {
+            Some(Ok(path)) => add(&mut fetched.index, suite, &path)?,
+            Some(Err(error)) if suite.archive == Archive::Main => return Err(error),
             Some(Err(IndexError::Fetch(error))) => fetched.notices.push(format!("no security updates: {error}")),
             Some(Err(error)) => return Err(error),
             None => fetched.notices.push("no security updates: no mirror of them is known".to_owned()),
@@ -113,12 +115,11 @@ fn first_that_has<T>(
 fn fetch_one(
     fetcher: &Fetcher,
     base: &str,
-    archive: Archive,
+    suite: &'static str,
     architecture: &str,
     trust: &Trust,
     work: &Path,
 ) -> Result<PathBuf, IndexError> {
-    let suite = archive.suite();
     let path = |name: &str| work.join(format!("{suite}-{name}"));
     let signed = path("InRelease");
     fetcher.unknown(&format!("{base}/dists/{suite}/InRelease"), &signed, RELEASE_MAX_BYTES)?;
@@ -197,13 +198,13 @@ fn sum_of(release: &str, path: &str) -> Option<Expected> {
     })
 }
 
-fn add(index: &mut Index, archive: Archive, path: &Path) -> Result<(), IndexError> {
+fn add(index: &mut Index, suite: Suite, path: &Path) -> Result<(), IndexError> {
     let read = || {
         let file = BufReader::new(File::open(path)?);
-        index.add(archive, BufReader::with_capacity(64 * 1024, lzma_rust2::XzReader::new(file, true)))
+        index.add(suite.archive, BufReader::with_capacity(64 * 1024, lzma_rust2::XzReader::new(file, true)))
     };
     let mut read = read;
-    read().map_err(|source| IndexError::Read { suite: archive.suite(), source })
+    read().map_err(|source| IndexError::Read { suite: suite.name, source })
 }
 
 #[cfg(test)]

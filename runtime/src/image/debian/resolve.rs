@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::index::{Candidate, Index, Relation};
 use super::lock::{Lock, Pin};
+use super::sets::Reach;
 use super::version;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,25 +29,37 @@ pub enum Prefer<'a> {
     Pinned(&'a Lock),
 }
 
-/// The packages, sorted by name.
-pub fn resolve(index: &Index, seeds: &[&str], prefer: Prefer) -> Result<Vec<Pin>, ResolveError> {
+/// What is to be resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub seeds: &'a [&'a str],
+    pub reach: Reach,
+    /// What is installed already, in exactly these versions.
+    pub given: &'a [Pin],
+    pub prefer: Prefer<'a>,
+}
+
+/// The packages in addition to those that are given, sorted by name.
+pub fn resolve(index: &Index, wanted: &Wanted) -> Result<Vec<Pin>, ResolveError> {
+    let given: Vec<Candidate> = wanted.given.iter().map(|pin| index.given(pin)).collect();
     let mut resolver = Resolver {
         index,
-        prefer,
-        chosen: BTreeMap::new(),
+        prefer: wanted.prefer,
+        chosen: given.iter().map(|candidate| (candidate.pin.package.as_str(), candidate)).collect(),
         waiting: VecDeque::new(),
-        seeds: seeds.iter().copied().collect(),
+        seeds: wanted.seeds.iter().copied().collect(),
     };
-    for seed in seeds {
+    for seed in wanted.seeds.iter().filter(|seed| !given.iter().any(|given| given.pin.package == **seed)) {
         let best = resolver.best(&Relation { package: seed.to_string(), version: None });
         resolver.choose(best.ok_or_else(|| ResolveError::NoSeed { package: seed.to_string() })?);
     }
-    while let Some(candidate) = resolver.waiting.pop_front() {
+    while let Some(candidate) = resolver.waiting.pop_front().filter(|_| wanted.reach == Reach::Closure) {
         for group in candidate.depends() {
             resolver.meet(candidate, &group)?;
         }
     }
-    Ok(resolver.chosen.into_values().map(|candidate| candidate.pin.clone()).collect())
+    let new = resolver.chosen.into_values().filter(|candidate| !wanted.given.contains(&candidate.pin));
+    Ok(new.map(|candidate| candidate.pin.clone()).collect())
 }
 
 struct Resolver<'a> {
@@ -147,8 +160,12 @@ mod tests {
         index
     }
 
+    fn wanted<'a>(seeds: &'a [&'a str], prefer: Prefer<'a>) -> Wanted<'a> {
+        Wanted { seeds, reach: Reach::Closure, given: &[], prefer }
+    }
+
     fn check(lines: &[&str], seeds: &[&str]) -> String {
-        match resolve(&index(lines), seeds, Prefer::Newest) {
+        match resolve(&index(lines), &wanted(seeds, Prefer::Newest)) {
             Ok(pins) => {
                 pins.iter().map(|pin| format!("{} {}", pin.package, pin.version)).collect::<Vec<_>>().join(", ")
             }
@@ -190,10 +207,27 @@ mod tests {
     #[test]
     fn a_pinned_version_stays_while_the_index_has_it() {
         let index = index(&["a 1", "a 2", "b 2"]);
-        let pins = resolve(&index, &["a"], Prefer::Newest).unwrap();
+        let pins = resolve(&index, &wanted(&["a"], Prefer::Newest)).unwrap();
         assert_eq!(pins[0].version, "2");
         let old = index.named("a").next().unwrap().pin.clone();
         let lock = Lock { architecture: "amd64".into(), pins: vec![old] };
-        assert_eq!(resolve(&index, &["a"], Prefer::Pinned(&lock)).unwrap()[0].version, "1");
+        assert_eq!(resolve(&index, &wanted(&["a"], Prefer::Pinned(&lock))).unwrap()[0].version, "1");
+    }
+
+    #[test]
+    fn what_is_given_is_not_taken_again_and_keeps_its_version() {
+        let index = index(&["lib 2 @ @ abi", "a 1 @ lib (>= 1), abi, b", "b 1", "c 1 @ lib (>= 2)"]);
+        let lib = Pin { version: "1".into(), ..index.named("lib").next().unwrap().pin.clone() };
+        let wanted = |seeds| Wanted { given: std::slice::from_ref(&lib), ..wanted(seeds, Prefer::Newest) };
+        let pins = resolve(&index, &wanted(&["a"])).unwrap();
+        assert_eq!(pins.iter().map(|pin| pin.package.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(resolve(&index, &wanted(&["c"])).unwrap_err().to_string().contains("c needs lib"));
+    }
+
+    #[test]
+    fn files_are_taken_out_of_the_seeds_alone() {
+        let index = index(&["a 1 @ b", "b 1"]);
+        let wanted = Wanted { reach: Reach::Seeds, ..wanted(&["a"], Prefer::Newest) };
+        assert_eq!(resolve(&index, &wanted).unwrap().len(), 1);
     }
 }

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use super::deb822;
-use super::lock::{Archive, SECURITY_SUITE, SUITE};
+use super::lock::Archive;
+use super::sets::{SECURITY_SUITE, SUITE};
 
 /// A package that one mirror lacks is asked of the next; more than three would only make a failure slow.
 const MIRRORS_MAX: usize = 3;
@@ -32,7 +33,7 @@ impl Mirrors {
 #[derive(Debug, thiserror::Error)]
 pub enum SourcesError {
     #[error(
-        "the image `learner` is made of Debian 12 packages, and {looked} names no mirror of them; \
+        "images are made of Debian 12 packages, and {looked} names no mirror of them; \
          name one by --debian-mirror (its address ends in /debian), or add an entry for {SUITE} main to apt's sources"
     )]
     None { looked: String },

@@ -1,13 +1,17 @@
 //! A mirror of three small packages, served by a thread, with one file or another missing or spoilt.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::release::Trust;
 use super::*;
-use crate::image::beneath::Name;
+use crate::image::beneath::{Name, Root};
+use crate::image::measure;
+use crate::image::progress::Meter;
 
 #[test]
 fn a_pinned_package_that_is_gone_is_resolved_anew_with_a_notice() {
@@ -65,7 +69,8 @@ fn a_mirror_that_does_not_answer_does_not_make_a_package_gone() {
     let mirrors = Mirrors { main: vec![silent, mirror.address.clone()], ..Mirrors::default() };
     let site =
         Site { mirrors: &mirrors, proxy: None, trust: Trust::Unsigned("test"), cache: top.path(), work: top.path() };
-    let workshop = Workshop { site: &site, fetcher: site.fetcher().unwrap(), meter: &Meter::default() };
+    let meter = Meter::default();
+    let workshop = Workshop::open(&site, &meter).unwrap();
     let error = workshop.fetch(&lock.pins).unwrap_err();
     assert!(matches!(error, DebianError::Fetch(FetchError::Failed { tries: 4, .. })), "{error}");
 }
@@ -127,13 +132,18 @@ fn make_with(top: tempfile::TempDir, mirror: &Mirror, lock: &Lock, trust: Trust)
     }
     let mirrors = Mirrors { main: vec![mirror.address.clone()], ..Mirrors::default() };
     let (cache, work, root) = (path("cache"), path("work"), Root::open(&path("root")).unwrap());
-    let seeds: Vec<&str> = lock.pins.iter().map(|pin| pin.package.as_str()).collect();
-    let recipe = Recipe { lock, seeds: &seeds, fix_ups: &[] };
+    let recipe = recipe(lock);
     let site = Site { mirrors: &mirrors, proxy: None, trust, cache: &cache, work: &work };
-    let notices = build(&recipe, &site, &root, &Meter::default())?;
+    let meter = Meter::default();
+    let notices = build(&recipe, &[], &Workshop::open(&site, &meter)?, &Tree::new(&root, &[]))?;
     assert!(root.exists(&Name::of("var/lib/dpkg/status")));
-    let digest = digest::tree(&root).unwrap().sha256;
+    let digest = measure::tree(&root).unwrap().sha256;
     Ok(Made { top, digest, notices })
+}
+
+fn recipe(lock: &Lock) -> Recipe {
+    let seeds = lock.pins.iter().map(|pin| pin.package.clone().leak() as &str).collect();
+    Recipe { lock: lock.clone(), suites: sets::BOOKWORM, reach: Reach::Closure, seeds, given: Vec::new() }
 }
 
 /// A mirror over HTTP/1.1 without keep-alive: paths and what they hold.
@@ -164,7 +174,7 @@ impl Mirror {
         let (mut index, mut pins) = (String::new(), Vec::new());
         for (package, version) in packages {
             let (path, bytes) = (format!("pool/main/{package}_{version}.deb"), deb(package, version));
-            let (size, sha256) = (bytes.len() as u64, digest::of_bytes(&bytes));
+            let (size, sha256) = (bytes.len() as u64, crate::image::Digest::of(&bytes).hex());
             self.put(&format!("/{path}"), bytes);
             index += &format!(
                 "Package: {package}\nVersion: {version}\nFilename: {path}\nSize: {size}\nSHA256: {sha256}\n\n"
@@ -175,7 +185,8 @@ impl Mirror {
         let architecture = host_architecture();
         let name = format!("main/binary-{architecture}/Packages.xz");
         let packed = xz(index.as_bytes());
-        let release = format!("Suite: test\nSHA256:\n {} {} {name}\n", digest::of_bytes(&packed), packed.len());
+        let release =
+            format!("Suite: test\nSHA256:\n {} {} {name}\n", crate::image::Digest::of(&packed).hex(), packed.len());
         self.put("/dists/bookworm/InRelease", release.into_bytes());
         self.put(&format!("/dists/bookworm/{name}"), packed);
         Lock { architecture: architecture.to_owned(), pins }

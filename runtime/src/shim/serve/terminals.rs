@@ -136,7 +136,7 @@ impl Shim {
         let mut gone = Vec::new();
         for (&id, connection) in &mut self.connections {
             if let Role::Viewer { terminal, view: Some(view), .. } = &mut connection.role
-                && let Some(terminal) = self.terminals.get(terminal)
+                && let Some(terminal) = self.terminals.get_mut(terminal)
                 && terminal.feed(view, &mut connection.frames, now).is_err()
             {
                 gone.push(id);

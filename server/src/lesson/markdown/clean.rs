@@ -382,9 +382,15 @@ impl<S: Surroundings> Fitting<'_, S> {
         let number = &text[self.token.len()..];
         let digits = number.find(|letter: char| !letter.is_ascii_digit())?;
         let fragment = self.surroundings.fragment(number[..digits].parse().ok()?)?;
-        self.out.push_str(fragment);
         // One letter ends the number.
-        Some(self.token.len() + digits + 1)
+        let end = self.token.len() + digits + 1;
+        let closing = &text[end..][..closing_marks(&text[end..])];
+        // A line may end before and behind a button, and so begin with a comma.
+        match fragment.starts_with("<button") && !closing.is_empty() {
+            true => self.out.push_str(&format!("<span class=\"act-and\">{fragment}{closing}</span>")),
+            false => self.out.push_str(&format!("{fragment}{closing}")),
+        }
+        Some(end + closing.len())
     }
 
     fn port_at(&mut self, text: &str) -> Option<usize> {
@@ -402,6 +408,12 @@ impl<S: Surroundings> Fitting<'_, S> {
             .push_str(&format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">{address}</a>"));
         Some(length)
     }
+}
+
+/// Bytes at the beginning of `text` that belong to the word before them.
+fn closing_marks(text: &str) -> usize {
+    let is_closing = |letter: char| ",.;:!?)]’”…".contains(letter);
+    text.find(|letter| !is_closing(letter)).unwrap_or(text.len())
 }
 
 /// A picture's tag with the width that its style gave it.

@@ -149,7 +149,7 @@ impl<'a> Page<'a> {
     fn numbered(&mut self, action: Action) -> Option<usize> {
         let number = self.setting.first_action + self.rendered.actions.len();
         if number >= ACTIONS_MAX {
-            if number == ACTIONS_MAX {
+            if !std::mem::replace(&mut self.said_full, true) {
                 self.warn(
                     (0, 0),
                     format!("more than {ACTIONS_MAX} actions on one page: the rest have no button"),

@@ -89,6 +89,7 @@ pub fn render(source: &SourceText, setting: Setting<'_>, images: &mut dyn FnMut(
         image_places: HashMap::new(),
         pictures: HashMap::new(),
         rendered: Rendered::default(),
+        said_full: false,
     };
     page.remarks();
     page.placeholders();
@@ -120,6 +121,8 @@ struct Page<'a> {
     /// Pictures that were looked for.
     pictures: HashMap<String, Image>,
     rendered: Rendered,
+    /// It was said that the page has no room for more actions.
+    said_full: bool,
 }
 
 /// Events with their places in the prepared text.

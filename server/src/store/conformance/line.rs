@@ -59,6 +59,24 @@ async fn places_are_given_in_the_order_of_asking_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_lets_nobody_jump_the_line() {
+    let fixture = fixture().await;
+    let (first, moving) = (fixture.learner().await, fixture.learner().await);
+    let Opened::New(taken) = fixture.ask(&opening(first, "pid"), 1000).await else { panic!("there is room") };
+    fixture.queued(moving, "pid", 1001).await;
+    let early = fixture.learner().await;
+    let early = fixture.queued(early, "pid", 5).await;
+    let moved = fixture.queued(moving, "uts", 6).await;
+    assert_eq!(
+        fixture.store.line().await.expect("an answer"),
+        [moved, early],
+        "the place goes along to another lesson"
+    );
+    fixture.leave(taken.id).await;
+    assert_eq!(fixture.offer().await, Some(moved));
+}
+
+#[tokio::test]
 async fn however_many_start_at_once_no_place_is_given_twice() {
     let fixture = fixture().await;
     let room = Room { all_max: 5, per_learner_max: 1, line_max: 100 };

@@ -19,7 +19,6 @@ const KEY: Duration = Duration::from_millis(200);
 /// A learner presses the check's button after so many keys.
 const KEYS_A_CHECK: usize = 150;
 /// Sessions that start and end, and after how many the memory is looked at.
-const CHURN: usize = 1000;
 const CHURN_STEP: usize = 250;
 /// Of them at once.
 const CHURN_AT_ONCE: usize = 8;
@@ -115,10 +114,10 @@ fn learner(service: &Service, number: usize) -> anyhow::Result<(Figures, Figures
 }
 
 /// Sessions that start, show a prompt and end: how many a second, and what of them is left.
-pub fn churn(service: &Service) -> anyhow::Result<()> {
+pub fn churn(service: &Service, sessions: usize) -> anyhow::Result<()> {
     let mut seen = Vec::new();
-    report(service, 0)?;
-    for done in (0..CHURN).step_by(CHURN_STEP) {
+    let mut web = vec![report(service, 0)?];
+    for done in (0..sessions).step_by(CHURN_STEP) {
         let begin = Instant::now();
         let ids: Vec<anyhow::Result<Vec<String>>> = std::thread::scope(|scope| {
             let lanes = (0..CHURN_AT_ONCE).map(|number| scope.spawn(move || lane(service, done, number)));
@@ -130,15 +129,24 @@ pub fn churn(service: &Service) -> anyhow::Result<()> {
         wait_until_none(service);
         let rate = CHURN_STEP as f64 / begin.elapsed().as_secs_f64();
         println!("sessions started and ended: {rate:.1} a second, {CHURN_AT_ONCE} at once");
-        report(service, done + CHURN_STEP)?;
+        web.push(report(service, done + CHURN_STEP)?);
+    }
+    // The first step fills caches that have a limit; what grows without one grows in every step.
+    if let [_, first, .., last] = web[..] {
+        let steps = web.len() - 2;
+        let each = (last as f64 - first as f64) * 1024.0 / (steps * CHURN_STEP) as f64;
+        println!(
+            "web after {sessions} sessions: {:.2} of what it was after {CHURN_STEP}; {each:.0} bytes a session",
+            last as f64 / first as f64
+        );
     }
     let data = service.data();
     // The service's own processes, and this one.
     let parts = service.pids()?.into_iter().map(|(_, pid)| pid).chain([service.pid(), std::process::id()]);
     let left = census::count_beside(data, &seen, &parts.collect::<Vec<_>>());
-    println!("left of {CHURN} sessions: {} records, sockets, groups, processes and mounts {left:?}", left.len());
+    println!("left of {sessions} sessions: {} records, sockets, groups, processes and mounts {left:?}", left.len());
     println!(
-        "left of {CHURN} sessions: {} loop devices, {} files of leases",
+        "left of {sessions} sessions: {} loop devices, {} files of leases",
         loop_devices(service),
         entries(&data.join("leases"))
     );
@@ -167,13 +175,15 @@ fn address(number: usize) -> std::net::Ipv4Addr {
     std::net::Ipv4Addr::new(127, 0, 1, 1 + (number % 250) as u8)
 }
 
-fn report(service: &Service, sessions: usize) -> anyhow::Result<()> {
+/// Says it, and returns the web process's PSS in KiB.
+fn report(service: &Service, sessions: usize) -> anyhow::Result<u64> {
     let mut line = format!("after {sessions} sessions:");
-    for (name, part) in parts(service)?.into_iter().filter(|(name, _)| name == "web" || name == "keeper") {
+    let parts = parts(service)?;
+    for (name, part) in parts.iter().filter(|(name, _)| *name == "web" || *name == "keeper") {
         line += &format!(" {name} PSS {} KiB, RSS {} KiB, {} descriptors;", part.pss_kib, part.rss_kib, part.files);
     }
     println!("{line} {} loop devices", loop_devices(service));
-    Ok(())
+    Ok(parts.get("web").map_or(0, |web| web.pss_kib))
 }
 
 #[derive(Default)]

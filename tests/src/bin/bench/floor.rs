@@ -5,11 +5,14 @@
 
 use std::fs;
 use std::io;
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nix::time::{ClockId, clock_gettime};
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::launch::child::restrict;
 use quayside_runtime::network::netlink::Netlink;
@@ -75,4 +78,41 @@ pub fn bash_start(times: usize) -> anyhow::Result<Figures> {
         figures.add(begin.elapsed());
     }
     Ok(figures)
+}
+
+/// What a terminal's output costs whoever reads it.
+pub struct PtyFloor {
+    pub megabytes_a_second: f64,
+    /// Processor time of the reader, for a megabyte.
+    pub each: Duration,
+}
+
+/// `cat` of so many bytes into a pty whose other side is read and thrown away: the kernel alone.
+pub fn pty(bytes: usize) -> anyhow::Result<PtyFloor> {
+    let room = tempfile::tempdir().context("no directory for the floor")?;
+    let file = room.path().join("big");
+    let made = std::process::Command::new("sh")
+        .args(["-c", "base64 -w 79 /dev/urandom | head -c \"$1\" > \"$2\"", "sh", &bytes.to_string()])
+        .arg(&file)
+        .status()?;
+    anyhow::ensure!(made.success(), "cannot write {}", file.display());
+    let pair = native_pty_system().openpty(PtySize::default())?;
+    let mut command = CommandBuilder::new("sh");
+    command.args(["-c", "stty -opost; exec cat \"$1\"", "sh"]);
+    command.arg(&file);
+    let mut child = pair.slave.spawn_command(command)?;
+    drop(pair.slave);
+    let mut reader = pair.master.try_clone_reader()?;
+    let used = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    let (begin, before) = (Instant::now(), used()?);
+    let (mut buffer, mut read) = (vec![0; 64 * 1024], 0);
+    // The end of its last reader's other side is an error (EIO), and the end here.
+    while let Ok(length @ 1..) = reader.read(&mut buffer) {
+        read += length;
+    }
+    let (took, cpu) = (begin.elapsed(), used()? - before);
+    child.wait()?;
+    anyhow::ensure!(read >= bytes, "{read} bytes of {bytes} came through the pty");
+    let megabytes = read as f64 / 1e6;
+    Ok(PtyFloor { megabytes_a_second: megabytes / took.as_secs_f64(), each: cpu.div_f64(megabytes) })
 }

@@ -1,12 +1,13 @@
 //! The benchmark: every figure that the documents name, measured in one run and printed.
 //!
 //! `cargo run --release -p quayside-tests --bin bench -- [--bin PATH] [--data DIR] [--sessions N]
-//! [--only NAME]`, as root.
+//! [--churn N] [--only NAME]`, as root.
 //! Nothing is asserted: machines are shared and noisy. What can be compared is measured in the same
 //! run (the floor beside the launch, idle beside flooded), and the machine's load stands above it.
 
 mod crowd;
 mod floor;
+mod images;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ struct Options {
     binary: PathBuf,
     data: PathBuf,
     sessions: usize,
+    /// Sessions that start and end.
+    churn: usize,
     /// Only what has this name: `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`,
     /// `idle-100`, `idle-300`, `active`, `churn`.
     only: Option<String>,
@@ -40,8 +43,13 @@ impl Options {
 
 fn options() -> anyhow::Result<Options> {
     let beside = std::env::current_exe()?.with_file_name("quayside");
-    let mut options =
-        Options { binary: beside, data: PathBuf::from("/var/tmp/quayside-bench"), sessions: 30, only: None };
+    let mut options = Options {
+        binary: beside,
+        data: PathBuf::from("/var/tmp/quayside-bench"),
+        sessions: 30,
+        churn: 1000,
+        only: None,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         let value = args.next().with_context(|| format!("{flag} needs a value"))?;
@@ -49,8 +57,9 @@ fn options() -> anyhow::Result<Options> {
             "--bin" => options.binary = value.into(),
             "--data" => options.data = value.into(),
             "--sessions" => options.sessions = value.parse().context("--sessions needs a number")?,
+            "--churn" => options.churn = value.parse().context("--churn needs a number")?,
             "--only" => options.only = Some(value),
-            other => anyhow::bail!("unknown option {other}; there are --bin, --data, --sessions and --only"),
+            other => anyhow::bail!("unknown option {other}; there are --bin, --data, --sessions, --churn and --only"),
         }
     }
     Ok(options)
@@ -67,6 +76,12 @@ fn main() -> anyhow::Result<()> {
         floor::measure(LAUNCHES)?.print("floor: eight namespaces, overlay, pivot, cgroups, veth, seccomp");
         floor::bash_start(LAUNCHES)?.print("bash alone: an interactive shell's start to its end, on the host");
     }
+    if options.wants("images") {
+        images::Images::new(&options.binary)?.measure().context("while measuring images")?;
+    }
+    if options.only.as_deref() == Some("images") {
+        return Ok(());
+    }
     let service = Service::start(&options.binary, &options.data)?;
     println!("service: first answer after {}, images ready after {}", ms(service.answered), ms(service.ready));
     let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
@@ -79,7 +94,7 @@ fn main() -> anyhow::Result<()> {
         ("idle-100", &|| crowd::idle(&service, 100)),
         ("idle-300", &|| crowd::idle(&service, 300)),
         ("active", &|| crowd::active(&service, options.sessions)),
-        ("churn", &|| crowd::churn(&service)),
+        ("churn", &|| crowd::churn(&service, options.churn)),
     ];
     for (name, part) in parts {
         if options.wants(name) {
@@ -152,6 +167,14 @@ fn cat(service: &Service) -> anyhow::Result<()> {
         "stty -opost; base64 -w 79 /dev/urandom | head -c {CAT_BYTES} > /tmp/big; cat /tmp/big > /dev/null"
     ))?;
     for _ in 0..3 {
+        // Beside each, as what the machine does meanwhile is in both.
+        let floor = floor::pty(CAT_BYTES)?;
+        println!(
+            "floor: cat of {:.0} MB into a pty that is read and thrown away: {:.0} MB/s; CPU a MB: the reader {}",
+            CAT_BYTES as f64 / 1e6,
+            floor.megabytes_a_second,
+            ms(floor.each)
+        );
         let cpu = service.cpu()?;
         let begin = Instant::now();
         let bytes = visitor.run_line("cat /tmp/big")?;
@@ -161,10 +184,12 @@ fn cat(service: &Service) -> anyhow::Result<()> {
         let each = |used: Duration| used.as_secs_f64() * 1000.0 / (bytes as f64 / 1e6);
         let mb = bytes as f64 / 1e6;
         println!(
-            "cat of {mb:.0} MB: {:.0} MB/s; CPU a MB: web {:.2} ms, shim {:.2} ms",
+            "cat of {mb:.0} MB: {:.0} MB/s, {:.2} of the floor's; CPU a MB: web {:.2} ms, shim {:.2} ms, {:.2} of the floor's",
             mb / seconds,
+            mb / seconds / floor.megabytes_a_second,
             each(web),
-            each(shim)
+            each(shim),
+            each(web + shim) / (floor.each.as_secs_f64() * 1000.0)
         );
     }
     visitor.leave()
