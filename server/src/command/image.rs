@@ -85,7 +85,6 @@ impl Image {
             Verb::Save(save) => save.main()?,
             Verb::Import(import) => import.main()?,
             Verb::Export(export) => export.main()?,
-            Verb::Relock { data, debian_mirror } => {
             Verb::Relock { data, debian_mirror, name } => {
                 let set = sets::find(&name).with_context(|| {
                     let names: Vec<&str> = sets::SETS.iter().map(|set| set.name).collect();
