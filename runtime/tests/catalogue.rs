@@ -23,7 +23,7 @@ fn hello_world_says_what_it_is() {
 #[test]
 fn busybox_has_its_commands_and_accounts() {
     let Some(image) = prepare("busybox:1.36") else { return };
-    check(&image, "ls / | tr '\\n' ' '; id -un; stat -c '%a %U' /tmp /root", BUSYBOX);
+    check(&image, "ls / | grep -v input | tr '\\n' ' '; id -un; stat -c '%a %U' /tmp /root", BUSYBOX);
     check(&image, "wget --help 2>&1 | head -1 | cut -c1-7; dpkg 2>&1 | grep -c 'not found'", "BusyBox\n1");
 }
 
@@ -36,7 +36,7 @@ fn alpines_stand_in_does_not_claim_to_be_alpine() {
     check(&image, "apk add git 2>&1 >/dev/null | grep -c 'stands in'; apk add git 2>/dev/null; echo $?", "1\n1");
     check(&image, "addgroup -S app && adduser -S -G app -H app && id app", "uid=101(app) gid=101(app) groups=101(app)");
     check(&image, "adduser -D ann && su ann -c 'id -un; pwd' && addgroup ann users && id -Gn ann", "ann\n/\nann users");
-    check(&image, "grep -c BEGIN /etc/ssl/cert.pem | awk '{ print $1 > 100 }'", "1");
+    check(&image, "grep -c BEGIN /etc/ssl/cert.pem | awk '{ print ($1 > 100) }'", "1");
 }
 
 #[test]
