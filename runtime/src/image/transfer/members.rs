@@ -39,15 +39,18 @@ pub enum Member {
 
 impl Members {
     /// A file that may be read anywhere; compressed as a whole it is first written to `work` without that.
-    pub fn of_file(file: File, work: &Work) -> Result<Self, TransferError> {
+    pub fn of_file(mut file: File, work: &Work) -> Result<Self, TransferError> {
         let read = |source| TransferError::Read { source };
-        let mut first_bytes = [0; 6];
-        let count = file.read_at(&mut first_bytes, 0).unwrap_or(0);
-        let is_plain = Compression::of(&first_bytes[..count]) == Compression::None;
-        if is_plain && file.metadata().map_err(read)?.is_file() {
-            return Self::of_tar(file);
+        if !file.metadata().map_err(read)?.is_file() {
+            return Self::of_stream(file, work);
         }
-        Self::of_stream(file, work)
+        file.seek(SeekFrom::Start(0)).map_err(read)?;
+        let mut first_bytes = [0; 6];
+        let count = file.read_at(&mut first_bytes, 0).map_err(read)?;
+        match Compression::of(&first_bytes[..count]) {
+            Compression::None => Self::of_tar(file),
+            _ => Self::of_stream(file, work),
+        }
     }
 
     /// A stream that can be read once.
