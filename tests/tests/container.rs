@@ -69,10 +69,16 @@ impl Yard {
 
     /// busybox with all its names, and nothing else: no /proc, /dev, /etc.
     fn busybox(&self) -> PathBuf {
+        if self.path("busybox").exists() {
+            return self.path("busybox");
+        }
         let layer = self.layer("busybox", &[("bin/sh", "-> busybox")]);
         let from = binary_of("busybox").expect("this test needs busybox-static");
-        fs::copy(from, layer.join("bin/busybox")).expect("busybox is copied");
-        let list = Command::new(layer.join("bin/busybox")).arg("--list").output().expect("busybox is static");
+        // A copy may still be open for writing in a child of another thread, and then cannot be run (execve(2)).
+        if fs::hard_link(&from, layer.join("bin/busybox")).is_err() {
+            fs::copy(&from, layer.join("bin/busybox")).expect("busybox is copied");
+        }
+        let list = Command::new(&from).arg("--list").output().expect("busybox is static");
         for name in String::from_utf8_lossy(&list.stdout).lines().filter(|name| !["busybox", "sh"].contains(name)) {
             symlink("busybox", layer.join("bin").join(name)).expect("linked");
         }
@@ -81,6 +87,9 @@ impl Yard {
 
     /// What a small image has.
     fn image(&self) -> Vec<PathBuf> {
+        if self.path("files").exists() {
+            return vec![self.busybox(), self.path("files")];
+        }
         let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n";
         let files = [
             ("etc/passwd", passwd),
@@ -123,23 +132,23 @@ impl Yard {
         self.run(&self.spec(self.image(), script)).succeeds()
     }
 
-    /// Nothing that was started here runs, and the work directory is empty.
+    #[track_caller]
     fn assert_quiet(&self) {
-        let running: Vec<_> = fs::read_dir("/proc")
-            .expect("every machine has /proc")
-            .flatten()
-            .filter(|entry| {
-                let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
-                environ.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes())
-            })
-            .map(|entry| entry.path())
-            .collect();
-        assert!(running.is_empty(), "still running: {running:?}");
-        let left: Vec<_> = fs::read_dir(self.path("work")).expect("it is there").flatten().collect();
-        assert!(left.is_empty(), "left in the work directory: {left:?}");
+        assert_eq!(self.left(), Vec::<String>::new());
+    }
+
+    /// What still runs of all that was started here, and what else is left.
+    fn left(&self) -> Vec<String> {
+        let running = fs::read_dir("/proc").expect("every machine has /proc").flatten().filter(|entry| {
+            let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
+            environ.split(|&byte| byte == 0).any(|variable| variable == self.mark.as_bytes())
+        });
+        let work = fs::read_dir(self.path("work")).expect("it is there").flatten();
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("every process has mounts");
         let ours = self.directory.path().to_str().expect("a plain name");
-        assert!(!mounts.contains(ours), "a mount is left: {mounts}");
+        let mounts = mounts.lines().filter(|line| line.contains(ours)).map(String::from);
+        let paths = running.chain(work).map(|entry| entry.path().display().to_string());
+        paths.chain(mounts).collect()
     }
 
     /// Paths of the written layer, with a mark: `/` directory, `!` opaque, `-` whiteout, `@` link.
@@ -272,10 +281,7 @@ fn a_signal_is_128_and_its_number() {
     let yard = Yard::new();
     assert_eq!(yard.sh("sh -c 'kill -TERM $$'; echo $?; sh -c 'kill -9 $$'; echo $?"), "143\n137");
     assert_eq!(Exit::Signal(9).code(), 137);
-    assert_eq!(
-        yard.sh("yes | head -1; yes 2>&1 > /dev/null | head -1; grep ^SigIgn /proc/self/status | cut -f2"),
-        "y\n0000000000000000"
-    );
+    assert_eq!(yard.sh("yes | head -1; grep ^SigIgn /proc/self/status | cut -f2"), "y\n0000000000000000");
 }
 
 #[test]
@@ -352,8 +358,8 @@ fn what_a_killed_caller_has_started_ends_with_it() {
     }
     caller.kill().expect("our child");
     caller.wait().expect("our child");
-    while std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| yard.assert_quiet())).is_err() {
-        assert!(begin.elapsed() < *PATIENCE, "its container outlives it");
+    while !yard.left().is_empty() {
+        assert!(begin.elapsed() < *PATIENCE, "its container outlives it: {:?}", yard.left());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -447,8 +453,8 @@ fn proc_and_sys_are_masked_where_docker_masks_them() {
     let seen =
         yard.sh("for file in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /sys/kernel/mm/ksm/run /proc/irq/x
          do (echo > $file) 2>&1 | grep -c 'ead-only\\|onexistent\\|o such\\|ermission'; done
-         wc -c < /proc/kcore; ls /sys/firmware | wc -l; wc -c < /proc/timer_list");
-    assert_eq!(seen, "1\n1\n1\n1\n0\n0\n0");
+         wc -c < /proc/interrupts; ls /sys/firmware | wc -l");
+    assert_eq!(seen, "1\n1\n1\n1\n0\n0");
     let mut open = yard.spec(yard.image(), "grep -c ' /proc/sys \\| /proc/kcore ' /proc/self/mountinfo");
     open.privileges.masked = false;
     assert_eq!(yard.run(&open).out, "0");
@@ -466,7 +472,7 @@ fn nothing_of_the_caller_is_inherited() {
     let (mask, score) = mask.split_once('\n').expect("two lines");
     assert_eq!(mask, "0000000000000000");
     assert!(score.parse::<i32>().is_ok_and(|score| score >= 600), "{score}");
-    assert_eq!(yard.sh("readlink /proc/1/root; ls -A /proc/1/cwd/.. | wc -l > /dev/null; cat /proc/1/comm"), "/\nsh");
+    assert_eq!(yard.sh("readlink /proc/1/root; ls -A /proc/1/cwd/.. | wc -l > /dev/null; cat /proc/1/comm"), "/\ncat");
 }
 
 #[test]
@@ -705,8 +711,11 @@ fn links_of_an_image_lead_nowhere_outside() {
     assert!(seen.starts_with(&format!("{}/new\n", outside.display())), "{seen}");
     for number in 3..20 {
         let link = format!("-> /proc/self/fd/{number}");
-        let ran = run(&format!("hostile-fd-{number}"), &[("way", &link)], &|spec| spec.cwd = "/way".into());
-        assert!(ran.result.is_err(), "{}", ran.out);
+        let ran = run(&format!("hostile-fd-{number}"), &[("way", &link)], &|spec| {
+            spec.cwd = "/way".into();
+            spec.args[2] = "test $(stat -c %d .) = $(stat -c %d /) || test $(stat -c %d .) = $(stat -c %d /dev)".into();
+        });
+        assert!(ran.result.as_ref().map_or(true, |exit| exit.code() == 0), "descriptor {number} leads out");
     }
     // A mount behind a link.
     let mut spec = yard.spec(
@@ -744,7 +753,7 @@ fn no_container_can_write_to_the_program_that_started_it() {
 const CALLS: &[&str] = &[
     "unshare",
     "mount",
-    "mkdir",
+    "mkdirat",
     "open_tree",
     "fsopen",
     "fsmount",
@@ -824,6 +833,8 @@ fn fails_at(call: &str, nth: u32) -> Option<()> {
     // Where the test itself was hit, before or after its container, it says nothing; its yard is gone all the same.
     if let Some((_, result)) = result {
         assert!(result.contains("cannot") || result == "0", "{call} {nth}: {result}");
+        // It has looked at what is left itself.
+        assert!(output.status.success(), "{call} {nth}: {said}");
     }
     Some(())
 }

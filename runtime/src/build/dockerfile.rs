@@ -120,3 +120,6 @@ fn check_last_counts(stage: &Stage, warnings: &mut Vec<Warning>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,7 +98,7 @@ impl Ignore {
             return false;
         }
         let mut excluded = false;
-        for rule in self.rules.iter().filter(|rule| !rule.pattern_is_trivial()) {
+        for rule in &self.rules {
             // An exception only matters for what is left out, and any other pattern only for what is not.
             if rule.is_exception == excluded && with_parents(&path).any(|path| rule.pattern.matches(path)) {
                 excluded = !rule.is_exception;
@@ -118,13 +118,6 @@ impl Ignore {
             true => Visit::LookInside,
             false => Visit::Skip,
         }
-    }
-}
-
-impl Rule {
-    /// `.` matches nothing: no path in the context is called so.
-    fn pattern_is_trivial(&self) -> bool {
-        self.pattern.matches(".") && !self.pattern.matches("a")
     }
 }
 
@@ -204,6 +197,7 @@ mod tests {
         assert_eq!(left_out("./a/../b//c/", &["b/c", "a"]), ["b/c"]);
         assert_eq!(left_out(".\n/\n..\n", &["a", "."]), Vec::<&str>::new());
         assert_eq!(left_out("*", &[".", "a", ".git"]), ["a", ".git"]);
+        assert_eq!(left_out(".*", &[".", "a", ".git"]), [".git"]);
         assert_eq!(left_out("a b", &["a b", "a"]), ["a b"]);
         assert_eq!(left_out("[a-c].txt\n\\!x", &["b.txt", "d.txt", "!x"]), ["b.txt", "!x"]);
     }

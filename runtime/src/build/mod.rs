@@ -23,5 +23,8 @@ pub mod plan;
 pub mod context;
 pub mod key;
 pub mod explain;
+pub mod cache;
+pub mod event;
+pub mod show;
 
 pub use dockerfile::{Dockerfile, Stage, parse, parse_trigger};

@@ -128,11 +128,11 @@ impl Plan {
     pub fn target_stage(&self) -> &StagePlan {
         self.stage(self.target)
     }
+}
 
-    /// Whether any step reads the context.
+impl PlannedStep {
     pub fn reads_context(&self) -> bool {
-        let mut requests = self.stages.iter().flat_map(|stage| &stage.steps).filter_map(|step| step.request.as_ref());
-        requests.any(|request| request::origins(request).contains(&Origin::Context))
+        self.request.as_ref().is_some_and(|request| origins(request).contains(&Origin::Context))
     }
 }
 

@@ -102,7 +102,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, column {}: {}", self.at.start.line, self.at.start.column, self.words())?;
+        // What is said of the whole file has no place in it.
+        if self.at != Span::default() {
+            write!(f, "line {}, column {}: ", self.at.start.line, self.at.start.column)?;
+        }
+        write!(f, "{}", self.words())?;
         match &self.line {
             Some(line) => write!(f, "\n{}", Quotation { line, at: self.at }),
             None => Ok(()),
@@ -168,7 +172,7 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let wrong = wrong.to_lowercase();
     let apart = |name: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &wrong);
     // A third of the letters may be wrong: more of them, and the proposal is a guess.
-    let near = |(apart, name): &(usize, &str)| 3 * apart <= name.chars().count().max(3);
+    let near = |(apart, name): &(usize, &str)| 3 * apart <= name.chars().count();
     known.into_iter().map(|name| (apart(name), name)).filter(near).min().map(|(_, name)| name)
 }
 

@@ -297,3 +297,6 @@ fn forward(from: &Word, stage: &str) -> Problem {
         format!("cannot copy from stage {:?}, it needs to be defined before current stage {stage:?}", from.text);
     Problem::new(from.at, message).advise("move it up")
 }
+
+#[cfg(test)]
+mod tests;

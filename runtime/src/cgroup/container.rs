@@ -5,7 +5,7 @@
 //! gives its children what is needed. In a sandbox that is its payload.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::layout::{Layout, V2};
 use super::plan::{Directory, Owner, Plan, Setting, V1Top};
@@ -34,7 +34,7 @@ struct Giving {
 }
 
 fn nearest_that_gives(v2: &V2) -> Option<Giving> {
-    v2.own.as_deref()?.ancestors().find_map(|group| {
+    within(v2.own.as_deref()?)?.ancestors().find_map(|group| {
         let path = v2.mount.join(group);
         let given = fs::read_to_string(path.join("cgroup.subtree_control")).ok()?;
         let controllers: Vec<String> = given.split_whitespace().map(String::from).collect();
@@ -56,7 +56,7 @@ fn decide(
     let mut plan = Plan { vacate: None, directories: vec![], settings: vec![], late: vec![], v1: vec![], v2: None };
     for (controller, max, [on_v1, on_v2]) in wanted {
         let Some(max) = max else { continue };
-        let v1 = layout.v1_of(controller).and_then(|v1| Some(v1.mount.join(v1.own.as_ref()?)));
+        let v1 = layout.v1_of(controller).and_then(|v1| Some(v1.mount.join(within(v1.own.as_deref()?)?)));
         let v2 = above.filter(|above| above.controllers.iter().any(|given| given == controller));
         let file = match (v1, v2) {
             (Some(own), _) => add_v1(&mut plan, &own.join(name)).join(on_v1),
@@ -74,6 +74,11 @@ fn decide(
         }
     }
     Ok((!plan.directories.is_empty()).then_some(plan))
+}
+
+/// A process that came from outside has a group outside of what its cgroup namespace shows (cgroup_namespaces(7)).
+fn within(own: &Path) -> Option<&Path> {
+    (!own.components().any(|part| part == Component::ParentDir)).then_some(own)
 }
 
 fn add_v1(plan: &mut Plan, group: &Path) -> PathBuf {
@@ -147,6 +152,8 @@ mod tests {
     fn a_limit_that_cannot_be_kept_is_refused() {
         let outside = Layout { v1: vec![v1("memory", None)], v2: None };
         let refused = decide(&outside, None, "x", Some(7), None).expect_err("above what is mounted");
+        let above = Layout { v1: vec![v1("memory", Some("../../a"))], v2: None };
+        assert_eq!(decide(&above, None, "x", Some(7), None), Err(refused.clone()));
         assert!(refused.to_string().starts_with("no group here can limit memory"), "{refused}");
     }
 }

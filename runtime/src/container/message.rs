@@ -39,7 +39,12 @@ pub fn send(socket: BorrowedFd, message: &Message, fds: &[BorrowedFd]) -> io::Re
 
 /// The next message; `None` when nobody holds the other end any more.
 pub fn receive(socket: BorrowedFd) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
-    let Some((bytes, fds)) = message::receive(socket)? else { return Ok(None) };
+    let received = match message::receive(socket) {
+        // Gone without having read everything (unix(7)).
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+        received => received?,
+    };
+    let Some((bytes, fds)) = received else { return Ok(None) };
     let message = serde_json::from_slice(&bytes)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("a container's message: {error}")))?;
     Ok(Some((message, fds)))

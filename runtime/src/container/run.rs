@@ -323,7 +323,7 @@ impl Story<'_> {
     }
 
     fn monitor_gone(&self) -> ContainerError {
-        let why = "its monitor was ended from outside; the kernel's log tells if memory ran out".into();
+        let why = "its monitor ended without a word; the kernel's log tells if memory ran out".into();
         ContainerError::Other { name: self.plan.name.clone(), why }
     }
 }

@@ -63,7 +63,11 @@ pub fn in_full(error: &io::Error) -> String {
     let mut words = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
-        words += &format!(": {cause}");
+        // Some errors say their cause themselves.
+        let said = cause.to_string();
+        if !words.ends_with(&said) {
+            words += &format!(": {said}");
+        }
         next = cause.source();
     }
     words

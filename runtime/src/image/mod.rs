@@ -9,7 +9,8 @@
 //! owners (0 to 65535), setuid bits and capabilities that it has *inside*, whatever ids a sandbox has outside.
 //! [`archive`] is how layers travel, [`Store`] keeps images on disk, [`oci`] has the documents that describe them.
 //! [`catalogue`] lists what can be had without a registry: [`host`] borrows commands from this machine at once, [`recipe`]
-//! makes layers of files that [`debian`] takes out of packages.
+//! makes layers of files that [`debian`] takes out of packages. [`registry`] pulls from elsewhere and pushes there,
+//! [`transfer`] reads and writes archives.
 //!
 //! This part knows nothing of sandboxes: it hands out paths of layers. See `rootfs` for what becomes of them.
 
@@ -21,6 +22,7 @@ pub mod oci;
 mod hex;
 #[cfg(test)]
 mod measure;
+mod http;
 mod layout;
 mod elf;
 mod unpack;
@@ -33,6 +35,7 @@ pub mod catalogue;
 pub mod store;
 pub mod transfer;
 mod prepare;
+pub mod registry;
 pub mod show;
 
 pub use debian::learner_packages;

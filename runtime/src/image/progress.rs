@@ -53,6 +53,15 @@ impl Meter {
 
 /// Runs `work` on a thread of its own and reports from this one, so that the caller's function need not be shared.
 pub fn watched<T: Send>(meter: &Meter, report: &mut dyn FnMut(Progress), work: impl FnOnce() -> T + Send) -> T {
+    watching(&|| meter.now(), report, work)
+}
+
+/// The same for whatever `now` tells of how far it is.
+pub fn watching<T: Send, P: Clone + Default + PartialEq>(
+    now: &dyn Fn() -> P,
+    report: &mut dyn FnMut(P),
+    work: impl FnOnce() -> T + Send,
+) -> T {
     thread::scope(|scope| {
         let (finished, wait) = mpsc::channel::<()>();
         let worker = scope.spawn(move || {
@@ -60,17 +69,17 @@ pub fn watched<T: Send>(meter: &Meter, report: &mut dyn FnMut(Progress), work: i
             drop(finished);
             result
         });
-        let mut last = Progress::default();
+        let mut last = P::default();
         while let Err(mpsc::RecvTimeoutError::Timeout) = wait.recv_timeout(REPORT_EVERY) {
-            let now = meter.now();
-            if now != last {
-                report(now.clone());
-                last = now;
+            let is = now();
+            if is != last {
+                report(is.clone());
+                last = is;
             }
         }
         match worker.join() {
             Ok(result) => {
-                report(meter.now());
+                report(now());
                 result
             }
             Err(panic) => std::panic::resume_unwind(panic),

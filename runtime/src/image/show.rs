@@ -1,15 +1,42 @@
 //! Images as lines for people.
 
 use super::info::{ImageInfo, ImageState};
+use super::store::Image;
 
 /// A heading, then one image a line, its name first.
 pub fn ls_lines(images: &[ImageInfo]) -> String {
     let rows = images.iter().map(|image| [image.name.clone(), state(&image.state), image.summary.clone()]);
     let rows: Vec<[String; 3]> =
         std::iter::once(["NAME", "STATE", "WHAT IT IS"].map(String::from)).chain(rows).collect();
+    table(&rows)
+}
+
+/// Every image that is here, a name a line, with what it stands in for.
+pub fn image_lines(images: &[Image]) -> String {
+    let mut rows = vec![["NAME", "ID", "SIZE", "CREATED", "WHAT IT IS"].map(String::from)];
+    for image in images {
+        let names: Vec<String> = image.names.iter().map(|name| name.familiar()).collect();
+        let created = image.config.created.as_deref().unwrap_or("-").split('T').next().unwrap_or("-").to_owned();
+        let what = match &image.origin.stands_in_for {
+            Some(other) => format!("stands in for {other}: {}", image.origin.summary),
+            None => image.origin.summary.clone(),
+        };
+        for name in if names.is_empty() { vec!["-".to_owned()] } else { names } {
+            rows.push([name, image.id.short(), size(image.size_bytes()), created.clone(), what.clone()]);
+        }
+    }
+    table(&rows)
+}
+
+/// Rows below each other, the columns aligned.
+pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (name, state) = (width(0), width(1));
-    rows.iter().map(|row| format!("{:name$}  {:state$}  {}\n", row[0], row[1], row[2])).collect()
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let line = |row: &[String; COLUMNS]| {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 fn state(state: &ImageState) -> String {

@@ -12,6 +12,8 @@ use quayside_runtime::spec::data_dir::DataDir;
 use super::{Data, flag};
 
 mod files;
+mod look;
+mod registry;
 
 #[derive(Debug, Args)]
 pub struct Image {
@@ -21,7 +23,7 @@ pub struct Image {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the catalogue: a heading, then one image a line
+    /// List the catalogue, then all images that are here: each a heading, then one name a line
     Ls {
         #[command(flatten)]
         data: Data,
@@ -35,6 +37,20 @@ enum Verb {
         debian_mirror: Option<String>,
         names: Vec<String>,
     },
+    /// Get an image from a registry
+    Pull(registry::Pull),
+    /// Send an image to a registry
+    Push(registry::Push),
+    /// Give an image one more name
+    Tag(look::Tag),
+    /// Say everything about images, as JSON
+    Inspect(look::Inspect),
+    /// Say how an image came to be, the last step first
+    History(look::History),
+    /// Say how much room images take, and what they share
+    Df(look::Df),
+    /// Remove images without a name, and what belongs to none
+    Prune(look::Prune),
     /// Load the images of an archive: docker save's, or an OCI layout
     Load(files::Load),
     /// Write images into an archive that others load
@@ -71,6 +87,12 @@ impl Image {
             Verb::Ls { data } => {
                 let store = open(&data.open()?)?;
                 print!("{}", show::ls_lines(&store.list()));
+                let (here, broken): (Vec<_>, Vec<_>) = store.images()?.into_iter().partition(Result::is_ok);
+                let here: Vec<Ready> = here.into_iter().flatten().collect();
+                if !here.is_empty() {
+                    print!("\n{}", show::image_lines(&here));
+                }
+                broken.into_iter().filter_map(Result::err).for_each(|error| eprintln!("{error}"));
             }
             Verb::Prepare { data, debian_mirror, names } => {
                 let (data, sources) = sources(&data, debian_mirror)?;
@@ -81,11 +103,17 @@ impl Image {
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
                 }
             }
+            Verb::Pull(pull) => pull.main()?,
+            Verb::Push(push) => push.main()?,
+            Verb::Tag(tag) => tag.main()?,
+            Verb::Inspect(inspect) => inspect.main()?,
+            Verb::History(history) => history.main()?,
+            Verb::Df(df) => df.main()?,
+            Verb::Prune(prune) => prune.main()?,
             Verb::Load(load) => load.main()?,
             Verb::Save(save) => save.main()?,
             Verb::Import(import) => import.main()?,
             Verb::Export(export) => export.main()?,
-            Verb::Relock { data, debian_mirror } => {
             Verb::Relock { data, debian_mirror, name } => {
                 let set = sets::find(&name).with_context(|| {
                     let names: Vec<&str> = sets::SETS.iter().map(|set| set.name).collect();

@@ -56,6 +56,13 @@ fn remark(name: &str) -> Option<String> {
     Some(format!("the variable {name} sets nothing; did you mean {}?", variable(meant)))
 }
 
+/// Where `docker login` leaves what it was told, for the user that we run as: `DOCKER_CONFIG`, else below the home folder.
+pub fn docker_config() -> Option<std::path::PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").filter(|folder| !folder.is_empty()).map(std::path::PathBuf::from);
+    let home = || Some(std::path::PathBuf::from(std::env::var_os("HOME")?).join(".docker"));
+    Some(folder.or_else(home)?.join("config.json"))
+}
+
 /// The socket of the service manager that started us, if one did.
 pub fn notify_socket() -> Option<std::ffi::OsString> {
     std::env::var_os(NOTIFY)

@@ -23,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use address::{AddressError, BasePath, Network};
-pub use environment::notify_socket;
+pub use environment::{docker_config, notify_socket};
 pub use merge::{Given, Merged, Origin, Problem};
 pub use settings::{
     CONNECTIONS_MAX, Cgroup, Images, KeepDays, KeeperConfig, Log, LogFormat, LogLevel, SessionLimits, Settings, Web,

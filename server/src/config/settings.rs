@@ -213,11 +213,20 @@ pub struct Images {
     pub debian_mirror: Option<String>,
     /// Images to have ready, the first first.
     pub prepare: Vec<String>,
+    /// `https://HOST` for Docker Hub, `REGISTRY=https://HOST` for another.
+    pub registry_mirrors: Vec<String>,
+    /// Through which registries are asked.
+    pub proxy: Option<String>,
 }
 
 impl Default for Images {
     fn default() -> Self {
-        Self { debian_mirror: None, prepare: ["host", "learner"].map(String::from).to_vec() }
+        Self {
+            debian_mirror: None,
+            registry_mirrors: Vec::new(),
+            proxy: None,
+            prepare: ["host", "learner"].map(String::from).to_vec(),
+        }
     }
 }
 

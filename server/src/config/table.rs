@@ -84,6 +84,8 @@ pub const ROWS: &[Row] = &[
     row("cgroup.parent", "control group below which sandboxes' groups are made, from the hierarchy's root; found out if not set", |it| Slot::SomePath(&mut it.cgroup.parent)),
 
     row("images.debian-mirror", "where Debian packages come from; from where the host's apt takes them if not set", |it| Slot::SomeText(&mut it.images.debian_mirror)),
+    row("images.registry-mirrors", "servers that are asked before a registry: `https://HOST` for Docker Hub's images, `REGISTRY=https://HOST` for another's", |it| Slot::Names(&mut it.images.registry_mirrors)),
+    row("images.proxy", "proxy for registries, as `http://HOST:PORT`; none if not set, whatever the environment says", |it| Slot::SomeText(&mut it.images.proxy)),
     row("images.prepare", "images to have ready, the first first", |it| Slot::Names(&mut it.images.prepare)),
 
     row("log.format", "`text` for people, or `json` for a collector: one object a line", |it| Slot::LogFormat(&mut it.log.format)),

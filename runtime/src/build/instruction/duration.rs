@@ -83,7 +83,7 @@ pub fn show(time: Duration) -> String {
     let nanoseconds = time.as_nanos();
     let units =
         [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
-    let even = units.into_iter().find(|(_, size)| nanoseconds != 0 && nanoseconds % size == 0);
+    let even = units.into_iter().find(|(_, size)| nanoseconds != 0 && nanoseconds.is_multiple_of(*size));
     match even {
         Some((unit, size)) => format!("{}{unit}", nanoseconds / size),
         None => format!("{nanoseconds}ns"),

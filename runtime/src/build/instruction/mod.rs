@@ -130,11 +130,18 @@ pub enum Security {
 }
 
 /// `--mount=…`, split at its commas. Values may hold variables; [`MountFlag::resolve`] reads them when they are expanded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Eq, Serialize)]
 pub struct MountFlag {
     pub fields: Vec<MountField>,
     #[serde(skip)]
     pub at: Span,
+}
+
+/// As with a word, where it stands does not matter.
+impl PartialEq for MountFlag {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
 }
 
 /// `key=value`, or `key` alone.
@@ -146,6 +153,8 @@ pub struct MountField {
 }
 
 /// A mount for the time of one `RUN`.
+///
+/// A target that does not begin with a slash is below the working directory; an empty one is that directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub enum Mount {
     Bind(BindMount),
@@ -169,7 +178,7 @@ pub struct BindMount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CacheMount {
     pub target: String,
-    /// Which cache; by default the target.
+    /// Which cache; by default the target as it is written, cleaned.
     pub id: Option<String>,
     /// What the cache holds at first.
     pub from: Option<Word>,

@@ -133,7 +133,9 @@ impl Options {
             "readonly" | "ro" => self.read_only = Some(switch(&text).ok_or_else(|| wrong("true or false"))?),
             "readwrite" | "rw" => self.read_only = Some(!switch(&text).ok_or_else(|| wrong("true or false"))?),
             "required" => self.required = Some(switch(&text).ok_or_else(|| wrong("true or false"))?),
-            "size" => self.size_bytes = Some(bytes(&text).ok_or_else(|| wrong("a size as in 64m or 1g"))?),
+            "size" => {
+                self.size_bytes = Some(bytes(&text).ok_or_else(|| wrong("a number with a unit, as in 64m or 1g"))?)
+            }
             "id" => self.id = Some(text),
             "env" => self.env = Some(text),
             "sharing" => self.sharing = Some(sharing(&text).ok_or_else(|| wrong("shared, private or locked"))?),
@@ -161,9 +163,7 @@ impl Options {
             }
             _ => (),
         }
-        let Some(target) = self.target.filter(|target| !target.is_empty()) else {
-            return Err(refuse(format!("a mount of type {kind} needs a target")).advise("write target=/where"));
-        };
+        let target = self.target.unwrap_or_default();
         Ok(match kind.as_str() {
             "cache" => Mount::Cache(CacheMount {
                 target,
@@ -283,6 +283,7 @@ mod tests {
         insta::assert_snapshot!(
             [
                 "target=/src",
+                "from=build",
                 "type=bind,from=build,source=/out,target=/in,rw",
                 "type=cache,target=/root/.cache,id=go,sharing=locked,uid=1000,mode=0700",
                 "type=tmpfs,target=/tmp,size=1.5g",

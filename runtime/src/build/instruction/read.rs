@@ -62,7 +62,11 @@ fn instruction(node: &Node, escape: char, warnings: &mut Vec<Warning>) -> Result
         "MAINTAINER" => Instruction::Maintainer(reader.maintainer()?),
         _ => {
             let problem = Problem::new(node.keyword.at, format!("unknown instruction {}", node.keyword));
-            return Err(problem.suggest(&keyword, NAMES));
+            let problem = problem.suggest(&keyword, NAMES);
+            return Err(match problem.advice {
+                Some(_) => problem,
+                None => problem.advise("look for a line before it that should have ended with the escape character"),
+            });
         }
     })
 }
@@ -173,7 +177,7 @@ impl Reader<'_> {
         self.no_flags()?;
         let text = self.rest().to_owned();
         let command = command(self, &text)?;
-        if matches!(command, super::Command::Shell(_)) {
+        if matches!(command, super::Command::Shell(_)) && !text.is_empty() && !words::resembles_array(&text) {
             let message =
                 format!("{} as text is started by a shell, which gets the signals; an array of JSON is not", self.name);
             self.warn(Check::JsonArgsRecommended, message);

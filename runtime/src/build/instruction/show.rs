@@ -74,8 +74,8 @@ impl Display for Command {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exec(strings) => write!(f, " {}", array(strings)),
-            // A text of several lines can only have come from a heredoc.
-            Self::Shell(text) if text.contains('\n') => show_heredoc(text, f),
+            // A text that ends a line was a heredoc's body. Other texts of several lines have their heredocs in them.
+            Self::Shell(text) if text.ends_with('\n') => show_heredoc(text, f),
             Self::Shell(text) => write!(f, " {text}"),
             Self::Script(script) => write!(f, " <<\"{0}\"\n{1}{0}", script.name, script.body),
         }
@@ -84,8 +84,7 @@ impl Display for Command {
 
 fn show_heredoc(body: &str, f: &mut Formatter<'_>) -> fmt::Result {
     let delimiter = delimiter(body);
-    let end = if body.ends_with('\n') { "" } else { "\n" };
-    write!(f, " <<{delimiter}\n{body}{end}{delimiter}")
+    write!(f, " <<{delimiter}\n{body}{delimiter}")
 }
 
 /// One that is no line of the body.

@@ -349,7 +349,7 @@ impl Reader<'_, '_> {
 
     /// Letters, digits and underscores; or digits alone; or one of the special parameters, which are never set.
     fn name(&mut self) -> String {
-        if let Some(special) = self.rest.next_if(|c| matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!' | '0')) {
+        if let Some(special) = self.rest.next_if(|c| matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!')) {
             return special.to_string();
         }
         let digits = self.rest.peek().is_some_and(|c| c.is_numeric());

@@ -35,7 +35,7 @@ fn variables_are_named_with_and_without_braces() {
     assert_eq!(word("$NOPE."), ".");
     assert_eq!(word("a$"), "a$");
     assert_eq!(word("a$."), "a$.");
-    assert_eq!(word("$1$12x$@$$"), "x");
+    assert_eq!(word("$0$1$12x$001y$@$$"), "xy");
     assert_eq!(word("${}"), "! ${ is not followed by a variable's name");
     assert_eq!(word("${HOME"), "! ${ is not closed by }");
     assert_eq!(word("${HOME=x}"), "! = is not a form of ${variable} that Dockerfiles have");

@@ -108,7 +108,9 @@ mod tests {
         assert_eq!(found("RUN cat <<<EOF"), Vec::<String>::new());
         assert_eq!(found("RUN echo '<<EOF'"), Vec::<String>::new());
         assert_eq!(found("RUN echo a<<EOF"), Vec::<String>::new());
-        assert_eq!(found("RUN echo $((1 << 4))"), Vec::<String>::new());
+        assert_eq!(found("RUN echo \"$((1 << 4))\""), Vec::<String>::new());
+        // A shell would calculate here. Docker looks for words only, and so do we.
+        assert_eq!(found("RUN echo $((1 << 4))"), ["4))"]);
         assert_eq!(found("RUN echo it's <<EOF"), Vec::<String>::new());
     }
 

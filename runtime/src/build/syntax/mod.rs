@@ -127,3 +127,6 @@ fn may_have_heredocs(node: &Node, escape: char) -> bool {
     };
     ["RUN", "COPY", "ADD"].iter().any(|name| node.is(name)) && words::array(node.rest.as_str()).is_none()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,29 +1,15 @@
 //! One file over HTTP, checked while it streams to disk.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use ureq::Agent;
-use ureq::config::Config;
-use ureq::http::Uri;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use crate::image::hex;
-
-/// A mirror that does not answer within this is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Silence in the middle of a download. A slow network sends something; a dead one does not.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::image::{hex, http};
 
 /// Waits before the second, third and fourth try: a mirror that drops connections under load gets a rest, and a person
 /// waits five seconds at most before hearing that it does not work.
@@ -59,26 +45,8 @@ pub struct Fetcher {
 impl Fetcher {
     /// `proxy`: where requests go instead of to the mirror itself. The environment is not asked.
     pub fn new(proxy: Option<&str>) -> Result<Self, FetchError> {
-        let proxy = match proxy {
-            Some(address) => Some(ureq::Proxy::new(address).map_err(|_| FetchError::Proxy(address.to_owned()))?),
-            None => None,
-        };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            // The system's own certificates: a school's inspecting proxy is known to the system.
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .proxy(proxy)
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .user_agent("quayside")
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(SILENCE_TIMEOUT))
-            .timeout_per_read(Some(SILENCE_TIMEOUT))
-            .build();
-        Ok(Self { agent: Agent::with_parts(config, DefaultConnector::default(), Addresses::default()) })
+        let agent = http::agent(proxy);
+        Ok(Self { agent: agent.ok_or_else(|| FetchError::Proxy(proxy.unwrap_or_default().to_owned()))? })
     }
 
     /// Fetches a file whose content is known. `got` is told of bytes as they come, each byte of the file once, however
@@ -139,32 +107,6 @@ impl Fetcher {
         }
         let mut file = File::create(to).map_err(|source| Trouble::write(to, source))?;
         stream(&mut response.body_mut().as_reader(), &mut file, to, bytes_max, got)
-    }
-}
-
-/// Addresses of servers, looked up once for each.
-///
-/// ureq asks for the address anew with every request, also when it then takes a connection that is open. Two hundred
-/// packages are two hundred questions, and a name server that drops one makes everybody wait five seconds for it.
-#[derive(Debug, Default)]
-struct Addresses {
-    ask: DefaultResolver,
-    /// Held while asking, so that four threads ask once between them.
-    known: Mutex<HashMap<String, Vec<SocketAddr>>>,
-}
-
-impl Resolver for Addresses {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let server = format!("{:?} {:?}", uri.scheme_str(), uri.authority());
-        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(addresses) = known.get(&server) {
-            let mut found = self.empty();
-            addresses.iter().for_each(|address| found.push(*address));
-            return Ok(found);
-        }
-        let found = self.ask.resolve(uri, config, timeout)?;
-        known.insert(server, found.to_vec());
-        Ok(found)
     }
 }
 

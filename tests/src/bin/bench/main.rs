@@ -7,6 +7,7 @@
 
 mod crowd;
 mod floor;
+mod images;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -74,6 +75,12 @@ fn main() -> anyhow::Result<()> {
     if options.wants("floor") {
         floor::measure(LAUNCHES)?.print("floor: eight namespaces, overlay, pivot, cgroups, veth, seccomp");
         floor::bash_start(LAUNCHES)?.print("bash alone: an interactive shell's start to its end, on the host");
+    }
+    if options.wants("images") {
+        images::Images::new(&options.binary)?.measure().context("while measuring images")?;
+    }
+    if options.only.as_deref() == Some("images") {
+        return Ok(());
     }
     let service = Service::start(&options.binary, &options.data)?;
     println!("service: first answer after {}, images ready after {}", ms(service.answered), ms(service.ready));
