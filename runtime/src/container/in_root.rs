@@ -49,6 +49,11 @@ impl InRoot {
         Ok(Self { root: openat(CWD, directory, flags, Mode::empty())? })
     }
 
+    /// The same of a directory that is open, or of a detached mount.
+    pub fn of(root: OwnedFd) -> Self {
+        Self { root }
+    }
+
     /// A descriptor of what is there, for other calls than reading and writing (open(2), O_PATH).
     pub fn find(&self, path: &Path) -> io::Result<OwnedFd> {
         self.openat2(path, OFlags::PATH)

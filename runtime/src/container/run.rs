@@ -49,6 +49,12 @@ impl Cancel {
         // Full is cancelled too.
         let _ = rustix::io::write(&*self.event, &1u64.to_ne_bytes());
     }
+
+    /// For who waits for something else meanwhile.
+    pub fn is_cancelled(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.event.as_fd(), PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
 }
 
 /// Starts containers: what all of them have in common.

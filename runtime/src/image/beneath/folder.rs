@@ -45,7 +45,7 @@ pub struct Folder {
 
 impl Folder {
     /// A descriptor of a directory, opened with `O_PATH` or for reading.
-    pub(super) fn new(fd: OwnedFd) -> Self {
+    pub fn new(fd: OwnedFd) -> Self {
         Self { fd }
     }
 
@@ -136,6 +136,11 @@ impl Folder {
     /// Sets the time of this directory itself back, after something in it was changed.
     pub fn restore_times(&self, times: &Timestamps) -> io::Result<()> {
         Ok(rustix::fs::utimensat(&self.fd, ".", times, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Sets the times of what is there, without following it.
+    pub fn set_times(&self, last: &OsStr, times: &Timestamps) -> io::Result<()> {
+        Ok(rustix::fs::utimensat(&self.fd, last, times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Sets an attribute of this directory itself.

@@ -1,0 +1,268 @@
+//! Folders that outlive a build: `RUN --mount=type=cache`.
+//!
+//! ```text
+//! DATA/images/caches/HEX-N/     HEX is the digest of its id; N is 0, or more where private ones are in use at once
+//!   data/                       what is mounted
+//!   cache.json                  its id
+//!   lock                        shared by the steps that use it, or one step's; whoever removes it has it alone
+//! ```
+//!
+//! A cache is no part of any layer or key: a step that finds it empty must come to the same end, only later.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::request::Sharing;
+use crate::image::Digest;
+use crate::image::store::{Store, Work};
+
+/// Private copies of one cache that are in use at once. Each is a step that runs.
+const COPIES_MAX: u32 = 64;
+
+/// Between two looks at a lock that somebody else has: short for a person, long for a processor.
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What is known of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheInfo {
+    pub id: String,
+    pub path: PathBuf,
+    pub bytes: u64,
+    pub last_used: SystemTime,
+}
+
+/// A cache that a step uses; free again when dropped.
+#[derive(Debug)]
+pub struct Cache {
+    /// What is mounted.
+    pub data: PathBuf,
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    id: String,
+}
+
+/// Opens the cache of this id, and makes it with `fill` if it is not there. Waits for one that is locked, until
+/// `given_up` says so.
+pub fn open(
+    store: &Store,
+    work: &Work,
+    id: &str,
+    sharing: Sharing,
+    fill: &mut dyn FnMut(&Path) -> io::Result<()>,
+    given_up: &dyn Fn() -> bool,
+) -> io::Result<Cache> {
+    let all = folder(store);
+    fs::create_dir_all(&all)?;
+    fs::set_permissions(&all, fs::Permissions::from_mode(0o700))?;
+    let hex = Digest::of(id.as_bytes()).hex();
+    let copies = if sharing == Sharing::Private { COPIES_MAX } else { 1 };
+    loop {
+        for number in 0..copies {
+            let path = all.join(format!("{hex}-{number}"));
+            make(work, &path, id, fill)?;
+            if let Some(lock) = try_lock(&path, sharing)? {
+                return Ok(Cache { data: path.join("data"), _lock: lock });
+            }
+        }
+        if given_up() {
+            return Err(io::Error::new(
+                io::ErrorKind::Interrupted,
+                "the build was ended while it waited for the cache",
+            ));
+        }
+        std::thread::sleep(LOCK_INTERVAL);
+    }
+}
+
+/// All caches, the one that was used last first.
+pub fn list(store: &Store) -> io::Result<Vec<CacheInfo>> {
+    let mut caches = Vec::new();
+    for path in paths(store)? {
+        let Ok(text) = fs::read(path.join("cache.json")) else { continue };
+        let Ok(Record { id }) = serde_json::from_slice(&text) else { continue };
+        let last_used = fs::metadata(path.join("lock"))?.modified()?;
+        caches.push(CacheInfo { id, bytes: size(&path.join("data"))?, path, last_used });
+    }
+    caches.sort_by_key(|cache| std::cmp::Reverse(cache.last_used));
+    Ok(caches)
+}
+
+/// Removes caches that nobody uses: those not used since `unused_since`, and then, from the one that has not been used
+/// for longest, as many as are over `keep_bytes`. Gives those that are gone.
+pub fn prune(
+    store: &Store,
+    work: &Work,
+    unused_since: Option<SystemTime>,
+    keep_bytes: Option<u64>,
+) -> io::Result<Vec<CacheInfo>> {
+    let mut kept = 0_u64;
+    let mut gone = Vec::new();
+    for cache in list(store)? {
+        let too_old = unused_since.is_some_and(|since| cache.last_used < since);
+        let too_much = keep_bytes.is_some_and(|most| kept + cache.bytes > most);
+        if (too_old || too_much) && remove(work, &cache.path)? {
+            gone.push(cache);
+        } else {
+            kept += cache.bytes;
+        }
+    }
+    Ok(gone)
+}
+
+fn folder(store: &Store) -> PathBuf {
+    store.root().join("caches")
+}
+
+fn paths(store: &Store) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder(store)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+    }
+}
+
+/// Made elsewhere and moved into place whole, so that a crash leaves no half of one.
+fn make(work: &Work, path: &Path, id: &str, fill: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let draft = work.file();
+    let data = draft.join("data");
+    fs::create_dir_all(&data)?;
+    fill(&data)?;
+    fs::write(draft.join("cache.json"), serde_json::to_vec(&Record { id: id.to_owned() })?)?;
+    File::create(draft.join("lock"))?;
+    match fs::rename(&draft, path) {
+        // Another process was quicker.
+        Err(error) if path.exists() => {
+            fs::remove_dir_all(&draft)?;
+            let _ = error;
+            Ok(())
+        }
+        renamed => renamed,
+    }
+}
+
+/// None if somebody else has it, or if it was removed meanwhile.
+fn try_lock(path: &Path, sharing: Sharing) -> io::Result<Option<File>> {
+    let lock = match File::options().write(true).open(path.join("lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        lock => lock?,
+    };
+    let operation = match sharing {
+        Sharing::Shared => FlockOperation::NonBlockingLockShared,
+        Sharing::Private | Sharing::Locked => FlockOperation::NonBlockingLockExclusive,
+    };
+    match rustix::fs::flock(&lock, operation) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    // What was removed before it was locked is another file than the one of this name.
+    let same =
+        fs::metadata(path.join("lock")).is_ok_and(|there| there.ino() == lock.metadata().map_or(0, |own| own.ino()));
+    if !same {
+        return Ok(None);
+    }
+    lock.set_modified(SystemTime::now())?;
+    Ok(Some(lock))
+}
+
+/// False if it is in use.
+fn remove(work: &Work, path: &Path) -> io::Result<bool> {
+    let lock = File::options().write(true).open(path.join("lock"))?;
+    if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(false);
+    }
+    let away = work.file();
+    fs::rename(path, &away)?;
+    fs::remove_dir_all(&away)?;
+    Ok(true)
+}
+
+/// Of the blocks that it takes on the disk. Links are not followed.
+fn size(path: &Path) -> io::Result<u64> {
+    let mut waiting = vec![path.to_owned()];
+    let mut bytes = 0;
+    while let Some(path) = waiting.pop() {
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            // What a step removes meanwhile takes no room.
+            let Ok(metadata) = entry.metadata() else { continue };
+            bytes += metadata.blocks() * 512;
+            if metadata.is_dir() {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Yard {
+        _folder: tempfile::TempDir,
+        store: Store,
+        work: Work,
+    }
+
+    fn yard() -> Yard {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().join("images")).unwrap();
+        let work = store.work().unwrap();
+        Yard { _folder: folder, store, work }
+    }
+
+    impl Yard {
+        fn open(&self, id: &str, sharing: Sharing) -> io::Result<Cache> {
+            let mut fill = |data: &Path| fs::write(data.join("first"), "x");
+            open(&self.store, &self.work, id, sharing, &mut fill, &|| true)
+        }
+    }
+
+    #[test]
+    fn a_cache_is_filled_once_and_kept() {
+        let yard = yard();
+        let cache = yard.open("go", Sharing::Shared).unwrap();
+        fs::remove_file(cache.data.join("first")).unwrap();
+        fs::write(cache.data.join("second"), "x").unwrap();
+        drop(cache);
+        let again = yard.open("go", Sharing::Shared).unwrap();
+        assert!(again.data.join("second").exists() && !again.data.join("first").exists());
+        let ids: Vec<String> = list(&yard.store).unwrap().into_iter().map(|cache| cache.id).collect();
+        assert_eq!(ids, ["go"]);
+    }
+
+    #[test]
+    fn shared_ones_are_shared_private_ones_are_copies_and_locked_ones_wait() {
+        let yard = yard();
+        let shared = (yard.open("s", Sharing::Shared).unwrap(), yard.open("s", Sharing::Shared).unwrap());
+        assert_eq!(shared.0.data, shared.1.data);
+        let private = (yard.open("p", Sharing::Private).unwrap(), yard.open("p", Sharing::Private).unwrap());
+        assert_ne!(private.0.data, private.1.data);
+        let _locked = yard.open("l", Sharing::Locked).unwrap();
+        assert_eq!(yard.open("l", Sharing::Locked).unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+
+    #[test]
+    fn only_what_nobody_uses_is_pruned() {
+        let yard = yard();
+        let used = yard.open("used", Sharing::Shared).unwrap();
+        drop(yard.open("old", Sharing::Shared).unwrap());
+        let gone = prune(&yard.store, &yard.work, None, Some(0)).unwrap();
+        assert_eq!(gone.iter().map(|cache| cache.id.as_str()).collect::<Vec<_>>(), ["old"]);
+        assert!(used.data.exists());
+        assert_eq!(list(&yard.store).unwrap().len(), 1);
+    }
+}
