@@ -15,6 +15,7 @@ mod config_verbs;
 mod doctor;
 mod image;
 mod lesson;
+mod registry;
 mod run;
 mod serve;
 
@@ -40,6 +41,8 @@ enum Command {
     Config(config_verbs::Config),
     /// List, prepare and remove images
     Image(image::Image),
+    /// Serve images to Docker, podman and skopeo of this machine
+    Registry(registry::Registry),
     /// Try lessons out
     Lesson(lesson::Lesson),
     /// (the supervisor's business) creates and ends sandboxes
@@ -48,6 +51,9 @@ enum Command {
     /// (the supervisor's business) pages, lessons and sessions
     #[command(hide = true)]
     Web,
+    /// (the registry's business) speaks HTTP
+    #[command(hide = true)]
+    RegistryFront,
     /// (the keeper's business) the process that owns one sandbox
     #[command(hide = true)]
     Shim,
@@ -119,6 +125,8 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Config(config) => config.main(),
         Command::Image(image) => image.main(),
         Command::Lesson(lesson) => lesson.main(),
+        Command::Registry(registry) => registry.main(),
+        Command::RegistryFront => registry::front(),
         Command::Keeper => serve::keeper(),
         Command::Web => serve::web(),
         Command::Shim => quayside_runtime::shim::run().map(|()| 0).map_err(Into::into),
