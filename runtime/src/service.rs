@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use rustix::process::{Resource, Rlimit};
 
 use crate::sys::memfd::sealed_bytes;
 use crate::sys::process::{self, Child, Fork, ForkOptions, become_id, cloexec_from, exit_now, fork, place_fd};
@@ -87,6 +88,31 @@ pub fn start_web(binary: BorrowedFd, web: &WebStart) -> io::Result<Child> {
             // After the last change of ids, which clears it (prctl(2), PR_SET_PDEATHSIG).
             die_with_parent()?;
             Err(process::exec_fd(program, &[c"quayside", c"web"], &environment()))
+        },
+        binary,
+    )
+}
+
+/// Starts `quayside registry-front`, as somebody who is not root and cannot write a file longer than `file_max_bytes`:
+/// descriptors of files are all that it is given to write. `fds`: the listening socket, and the line to the one that has
+/// the images.
+pub fn start_registry(
+    binary: BorrowedFd,
+    config: &[u8],
+    fds: [BorrowedFd; 2],
+    (uid, gid): (u32, u32),
+    file_max_bytes: u64,
+) -> io::Result<Child> {
+    start(
+        config,
+        &fds,
+        |program| {
+            become_id(uid, gid)?;
+            rustix::thread::set_no_new_privs(true)?;
+            let limit = Some(file_max_bytes);
+            rustix::process::setrlimit(Resource::Fsize, Rlimit { current: limit, maximum: limit })?;
+            die_with_parent()?;
+            Err(process::exec_fd(program, &[c"quayside", c"registry-front"], &environment()))
         },
         binary,
     )

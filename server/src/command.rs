@@ -17,6 +17,7 @@ mod config_verbs;
 mod doctor;
 mod image;
 mod lesson;
+mod registry;
 mod run;
 mod serve;
 
@@ -46,6 +47,8 @@ enum Command {
     Builder(builder::Builder),
     /// List, prepare and remove images
     Image(image::Image),
+    /// Serve images to Docker, podman and skopeo of this machine
+    Registry(registry::Registry),
     /// Try lessons out
     Lesson(lesson::Lesson),
     /// (the supervisor's business) creates and ends sandboxes
@@ -54,6 +57,9 @@ enum Command {
     /// (the supervisor's business) pages, lessons and sessions
     #[command(hide = true)]
     Web,
+    /// (the registry's business) speaks HTTP
+    #[command(hide = true)]
+    RegistryFront,
     /// (the keeper's business) the process that owns one sandbox
     #[command(hide = true)]
     Shim,
@@ -127,6 +133,8 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Builder(builder) => builder.main(),
         Command::Image(image) => image.main(),
         Command::Lesson(lesson) => lesson.main(),
+        Command::Registry(registry) => registry.main(),
+        Command::RegistryFront => registry::front(),
         Command::Keeper => serve::keeper(),
         Command::Web => serve::web(),
         Command::Shim => quayside_runtime::shim::run().map(|()| 0).map_err(Into::into),

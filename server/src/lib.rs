@@ -22,4 +22,5 @@ pub mod bundled;
 mod reach;
 pub mod supervisor;
 pub mod doctor;
+pub mod registry;
 pub mod command;

@@ -178,8 +178,8 @@ impl Store {
         let made = Workshop::open(site, meter)
             .map_err(|error| RecipeError::from(DebianError::from(error)))
             .and_then(|workshop| recipe::make(layer, &workshop, &Tree::new(&root, &below)));
-        match (made, layer.instead) {
-            (Ok(new), _) => notices.extend(new),
+        let new = match (made, layer.instead) {
+            (Ok(new), _) => new,
             (Err(error), Some(instead)) if error.is_of_the_mirror() => {
                 let why = format!("{} cannot be had from the mirror ({error}); taking {}", layer.name, instead.name);
                 meter.doing(why.clone());
@@ -188,9 +188,18 @@ impl Store {
                 return self.make_layer(instead, &[], work, site, meter, notices);
             }
             (Err(error), _) => return Err(failed(layer)(error)),
-        }
+        };
         meter.doing("writing to disk");
         let (diff_id, record) = measured(&root)?;
+        // With a notice something else was taken, and something else must come out.
+        let surprise = recipe::expected(layer).filter(|expected| new.is_empty() && *expected != diff_id);
+        notices.extend(new);
+        notices.extend(surprise.map(|expected| {
+            format!(
+                "the layer {} came out as {diff_id}, and not as {expected}, which this version is known to make",
+                layer.name
+            )
+        }));
         self.keep_layer(work, draft, diff_id, &record)
     }
 

@@ -117,6 +117,14 @@ mod tests {
     }
 
     #[test]
+    fn every_environment_is_a_machine_of_the_catalogue() {
+        for definition in DEFINITIONS.iter() {
+            let offer = quayside_runtime::image::catalogue::find(&definition.image);
+            assert!(offer.is_some_and(|offer| offer.is_machine), "{}", definition.image);
+        }
+    }
+
+    #[test]
     fn an_unknown_name_gets_the_plain_machine_and_a_note() {
         assert_eq!(image_of(Some("rlang:3.4")), ("learner".into(), "ubuntu".into(), true, false));
         assert_eq!(image_of(None), ("learner".into(), "ubuntu".into(), true, false));

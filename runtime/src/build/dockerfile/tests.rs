@@ -128,6 +128,15 @@ fn a_trigger_is_one_instruction() {
     assert!(parse_trigger("").is_err());
 }
 
+#[test]
+fn odd_instructions_are_written_down_so_that_they_are_read_as_the_same() {
+    for line in ["VOLUME [\"\\\\\"]", "COPY [\"a<<b\", \"--c\", \"\"]", "CMD -- --version", "RUN <<EOF\nEOFF\nEOF"] {
+        let read = |text: &str| parse(format!("FROM a\n{text}\n").as_bytes()).unwrap().stages[0].steps[0].clone();
+        let first = read(line).instruction;
+        assert_eq!(read(&first.to_string()).instruction, first, "{line}");
+    }
+}
+
 /// Words that mean the same with and without quotes around them.
 fn plain() -> impl Strategy<Value = String> + Clone {
     "[a-z$][a-z0-9./{}:-]{0,8}"

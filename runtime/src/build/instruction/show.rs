@@ -76,6 +76,8 @@ impl Display for Command {
             Self::Exec(strings) => write!(f, " {}", array(strings)),
             // A text that ends a line was a heredoc's body. Other texts of several lines have their heredocs in them.
             Self::Shell(text) if text.ends_with('\n') => show_heredoc(text, f),
+            // Without this its first word would be read as a flag.
+            Self::Shell(text) if text.starts_with("--") => write!(f, " -- {text}"),
             Self::Shell(text) => write!(f, " {text}"),
             Self::Script(script) => write!(f, " <<\"{0}\"\n{1}{0}", script.name, script.body),
         }
@@ -198,7 +200,8 @@ fn quoted_flag(flag: &str) -> String {
 /// Words between blanks, or an array if that would not be read as the same.
 fn show_list<'a>(words: impl Iterator<Item = &'a Word>, f: &mut Formatter<'_>) -> fmt::Result {
     let words: Vec<&str> = words.map(Word::as_str).collect();
-    let plain = |word: &&str| !word.is_empty() && !word.contains(char::is_whitespace) && !word.starts_with("<<");
+    let odd = |word: &str| word.contains(char::is_whitespace) || word.contains("<<") || word.ends_with(['\\', '`']);
+    let plain = |word: &&str| !word.is_empty() && !odd(word);
     match words.iter().all(plain) && !words[0].starts_with(['[', '-']) {
         true => words.iter().try_for_each(|word| write!(f, " {word}")),
         false => write!(f, " {}", array(&words)),

@@ -151,7 +151,7 @@ fn a_size_that_lies_is_an_error() {
 #[test]
 fn an_archive_cut_anywhere_within_is_an_error() {
     let whole = Archive::default().pax(&[("path", b"long")]).file("f", "content").file("g", &"x".repeat(600)).0;
-    for cut in (1..whole.len()).filter(|cut| ![1536 + 512, 512, 1024].contains(cut)) {
+    for cut in (1..whole.len()).step_by(17).filter(|cut| cut % 512 != 0) {
         let told = refused(whole[..cut].to_vec());
         assert!(told.contains("ends in the middle") || told.contains("without the entry"), "cut at {cut}: {told}");
     }
