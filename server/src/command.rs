@@ -11,6 +11,8 @@ use quayside_runtime::spec::data_dir::DataDir;
 
 use crate::config::{self, Given, Loaded, Origin, Raw, Settings};
 
+mod build;
+mod builder;
 mod config_verbs;
 mod doctor;
 mod image;
@@ -39,6 +41,10 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Say what the settings are, and whether a file of them is right
     Config(config_verbs::Config),
+    /// Build an image from a Dockerfile
+    Build(build::Build),
+    /// See and remove what builds keep
+    Builder(builder::Builder),
     /// List, prepare and remove images
     Image(image::Image),
     /// Serve images to Docker, podman and skopeo of this machine
@@ -123,6 +129,8 @@ pub fn main(cli: Cli) -> anyhow::Result<i32> {
         Command::Stop(stop) => stop.main(),
         Command::Doctor(doctor) => doctor.main(),
         Command::Config(config) => config.main(),
+        Command::Build(build) => build.main(),
+        Command::Builder(builder) => builder.main(),
         Command::Image(image) => image.main(),
         Command::Lesson(lesson) => lesson.main(),
         Command::Registry(registry) => registry.main(),

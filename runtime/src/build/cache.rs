@@ -7,7 +7,6 @@
 //!   latest/HEX         the last key at a place; HEX is the digest of the place's description
 //!   contexts/HEX       digests of a context's files; HEX is the digest of its path
 //!   trees/HEX          digests of files of a list of layers; HEX is the digest of the layers and of what was asked
-//!   caches/            contents of `RUN --mount=type=cache`
 //!   locks/HEX          locked by who carries out the step with this key
 //! ```
 //!
@@ -112,16 +111,11 @@ impl Cache {
     /// Opens the cache of a store, and makes it where it is missing.
     pub fn open(store: &Store) -> Result<Self, CacheError> {
         let root = store.root().join("builds");
-        for folder in ["", "steps", "latest", "contexts", "trees", "caches", "locks"] {
+        for folder in ["", "steps", "latest", "contexts", "trees", "locks"] {
             let path = root.join(folder);
             DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed("make", &path))?;
         }
         Ok(Self { store: store.clone(), root })
-    }
-
-    /// Where cache mounts lie.
-    pub fn mounts(&self) -> PathBuf {
-        self.root.join("caches")
     }
 
     /// Where the digests of a context are remembered.

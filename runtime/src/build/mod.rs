@@ -26,5 +26,6 @@ pub mod explain;
 pub mod cache;
 pub mod event;
 pub mod show;
+pub mod solve;
 
 pub use dockerfile::{Dockerfile, Stage, parse, parse_trigger};

@@ -143,7 +143,7 @@ fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDi
     Ok((super::open(&settings)?, sources))
 }
 
-fn open(data: &DataDir) -> anyhow::Result<Store> {
+pub fn open(data: &DataDir) -> anyhow::Result<Store> {
     Store::open(data.images()).with_context(|| format!("cannot open the images at {}", data.images().display()))
 }
 
@@ -173,7 +173,7 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
 }
 
 /// The layers that sandboxes run on.
-fn layers_in_use(data: &DataDir) -> anyhow::Result<Vec<std::path::PathBuf>> {
+pub fn layers_in_use(data: &DataDir) -> anyhow::Result<Vec<std::path::PathBuf>> {
     let found = teardown::find_all(data).context("cannot list the sandboxes")?;
     let store = open(data)?;
     let layers = |found| match found {

@@ -68,6 +68,11 @@ pub fn notify_socket() -> Option<std::ffi::OsString> {
     std::env::var_os(NOTIFY)
 }
 
+/// A variable that somebody at a command line asks to be passed on, as `--build-arg NAME` does.
+pub fn passed_on(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use address::{AddressError, BasePath, Network};
-pub use environment::{docker_config, notify_socket};
+
+pub use environment::{docker_config, notify_socket, passed_on};
 pub use merge::{Given, Merged, Origin, Problem};
 pub use settings::{
     CONNECTIONS_MAX, Cgroup, Images, KeepDays, KeeperConfig, Log, LogFormat, LogLevel, SessionLimits, Settings, Web,

@@ -45,7 +45,7 @@ fn a_step_is_found_by_its_key_as_long_as_its_layer_is_there() {
     assert_eq!(cache.find(&parts("nothing").key()).unwrap().layer, None);
     assert_eq!(cache.parts(&parts("a").key()), Some(parts("a")));
 
-    fs::remove_dir_all(store.root().join("layers").join(diff_id.hex())).unwrap();
+    fs::remove_dir_all(store.layer(&diff_id).unwrap().path).unwrap();
     assert_eq!(cache.find(&parts("a").key()), None);
 }
 

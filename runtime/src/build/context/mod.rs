@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 
+use crate::build::steps::Verdict;
 use crate::image::Digest;
 use crate::image::beneath::Name;
 use stamps::{Stamp, Stamps};
@@ -71,16 +72,6 @@ pub struct Reading {
     pub entries: usize,
     pub hashed_files: usize,
     pub hashed_bytes: u64,
-}
-
-/// What becomes of a name that `.dockerignore` may speak of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Keep,
-    /// It is not part of the context; what is below it may be.
-    Drop,
-    /// Neither it nor anything below it.
-    DropAll,
 }
 
 #[derive(Debug, thiserror::Error)]

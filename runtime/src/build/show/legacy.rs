@@ -22,7 +22,7 @@ pub struct Legacy {
     shown: usize,
     /// What stands for the result of the last one shown.
     id: String,
-    /// Base images' parts, which the old builder shows nothing of.
+    /// An instruction's heading has been shown, and its result has not.
     is_open: bool,
 }
 
@@ -37,7 +37,6 @@ impl Legacy {
             What::Hit { .. } if self.is_open => line(&mut out, " ---> Using cache"),
             What::Missed { words, .. } if self.is_open => line(&mut out, &format!(" ---> Not in the cache: {words}")),
             What::Output { line: text, .. } => line(&mut out, &printable(text, true)),
-            What::Done { .. } | What::Cancelled { .. } if self.is_open => {}
             What::Failed { message, .. } => line(&mut out, &printable(message, false)),
             What::Built { image, names, .. } => {
                 self.show_until(self.instructions.len(), &mut out);

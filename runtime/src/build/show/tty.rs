@@ -163,18 +163,21 @@ impl Part {
 /// A text, and a time at the right border.
 fn with_time(text: &str, time: &str, columns: usize) -> String {
     let width = columns.max(COLUMNS_MIN) - 1;
-    let text = cut(text, width - time.len());
-    let blanks = width - time.len() - text.chars().count();
+    let text = shortened(text, width.saturating_sub(time.len() + 1));
+    let blanks = width.saturating_sub(time.len() + text.chars().count());
     format!("{text}{}{time}", " ".repeat(blanks))
 }
 
 /// As much as fits into a line without reaching its last column, where terminals disagree about what comes next.
 fn cut(text: &str, columns: usize) -> String {
-    let room = columns.max(COLUMNS_MIN) - 1;
+    shortened(text, columns.max(COLUMNS_MIN) - 1)
+}
+
+fn shortened(text: &str, room: usize) -> String {
     let text = text.replace('\t', "    ");
     match text.char_indices().nth(room) {
         None => text,
-        Some(_) => text.chars().take(room - 1).chain(['…']).collect(),
+        Some(_) => text.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 

@@ -1,0 +1,67 @@
+//! `quayside builder`: what builds keep.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use quayside_runtime::build::cache::{Cache, Prune};
+use quayside_runtime::image::show;
+
+use super::Data;
+
+#[derive(Debug, Args)]
+pub struct Builder {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the steps that are kept, least recently used first: size, what a hit saves, the step
+    Ls {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Remove steps that have not been used for a day; images keep their layers
+    Prune {
+        #[command(flatten)]
+        data: Data,
+        /// Remove every step
+        #[arg(short, long)]
+        all: bool,
+        /// Remove the least recently used until no more than this is left
+        #[arg(long, value_name = "BYTES")]
+        keep_bytes: Option<u64>,
+        /// Remove what has not been used for so many hours
+        #[arg(long, value_name = "HOURS")]
+        until: Option<u64>,
+    },
+}
+
+/// What `prune` takes for unused if nobody says.
+const UNUSED_HOURS: u64 = 24;
+
+impl Builder {
+    pub fn main(self) -> anyhow::Result<i32> {
+        match self.verb {
+            Verb::Ls { data } => {
+                for kept in open(&data)?.records()? {
+                    let saves = kept.record.took_ms as f64 / 1000.0;
+                    println!("{:>10}  {saves:>7.1} s  {}", show::size(kept.record.size_bytes), kept.record.text);
+                }
+            }
+            Verb::Prune { data, all, keep_bytes, until } => {
+                let hours = until.or((!all && keep_bytes.is_none()).then_some(UNUSED_HOURS));
+                let unused_for = hours.map(|hours| Duration::from_secs(hours.saturating_mul(3600)));
+                let used = super::image::layers_in_use(&data.open()?)?;
+                let pruned = open(&data)?.prune(&Prune { all, keep_bytes, unused_for }, &used)?;
+                println!("removed {} steps, {}", pruned.steps, show::size(pruned.bytes));
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn open(data: &Data) -> anyhow::Result<Cache> {
+    Cache::open(&super::image::open(&data.open()?)?).context("cannot open the build cache")
+}

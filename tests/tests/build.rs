@@ -1,0 +1,174 @@
+//! `quayside build` on the plain host: `RUN` in containers, the cache between processes, what people and programs read.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use quayside_tests::{binary, needs};
+use tempfile::TempDir;
+
+/// A data directory and a context.
+struct Yard {
+    folder: TempDir,
+}
+
+const EXAMPLE: &str = "FROM host
+WORKDIR /src
+COPY . .
+RUN cat cmd/client/main.txt > /client
+RUN cat cmd/server/main.txt > /server
+CMD [\"cat\", \"/server\"]
+";
+
+impl Yard {
+    fn new() -> Self {
+        needs::containers();
+        let folder = tempfile::Builder::new().prefix("quayside-build-").tempdir().expect("a temporary directory");
+        let yard = Self { folder };
+        yard.write("cmd/client/main.txt", "client\n");
+        yard.write("cmd/server/main.txt", "server\n");
+        yard
+    }
+
+    fn context(&self) -> PathBuf {
+        self.folder.path().join("context")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.context().join(name);
+        fs::create_dir_all(path.parent().expect("it is in the context")).expect("the yard is ours");
+        fs::write(path, text).expect("the yard is ours");
+    }
+
+    fn command(&self, verb: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(binary::quayside());
+        command.args([verb, "--data"]).arg(self.folder.path().join("data")).args(args).stdin(Stdio::null());
+        command
+    }
+
+    fn build(&self, dockerfile: &str, args: &[&str]) -> Output {
+        self.write("Dockerfile", dockerfile);
+        let context = self.context();
+        let args: Vec<&str> = args.iter().copied().chain([context.to_str().expect("it is UTF-8")]).collect();
+        self.command("build", &args).output().expect("the binary starts")
+    }
+
+    /// Builds, and gives what plain progress says.
+    fn built(&self, dockerfile: &str, args: &[&str]) -> String {
+        let args = [&["--progress", "plain"], args].concat();
+        let output = self.build(dockerfile, &args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    }
+
+    fn refused(&self, dockerfile: &str, args: &[&str]) -> String {
+        let output = self.build(dockerfile, &[&["--progress", "plain"], args].concat());
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// The files of the newest layer that has one of this name.
+    fn file(&self, name: &str) -> Option<String> {
+        let layers = fs::read_dir(self.folder.path().join("data/images/content/layers")).ok()?;
+        let mut found: Vec<_> = layers
+            .flatten()
+            .map(|layer| layer.path().join("diff").join(name))
+            .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+            .collect();
+        found.sort();
+        fs::read_to_string(&found.last()?.1).ok()
+    }
+}
+
+fn count(said: &str, word: &str) -> usize {
+    said.lines().filter(|line| line.contains(word)).count()
+}
+
+#[test]
+fn a_second_build_is_cached_and_one_changed_file_is_named() {
+    let yard = Yard::new();
+    let said = yard.built(EXAMPLE, &["-t", "example"]);
+    assert_eq!(count(&said, "missed:"), 4, "{said}");
+    assert_eq!(yard.file("client").as_deref(), Some("client\n"));
+    let said = yard.built(EXAMPLE, &["-t", "example"]);
+    assert_eq!((count(&said, "CACHED"), count(&said, "missed:")), (4, 0), "{said}");
+    yard.write("cmd/client/main.txt", "changed\n");
+    let said = yard.built(EXAMPLE, &["-t", "example"]);
+    assert_eq!(count(&said, "CACHED"), 1, "{said}");
+    assert!(said.contains("missed: cmd/client/main.txt changed"), "{said}");
+    assert_eq!(count(&said, "missed: follows step"), 2, "{said}");
+    assert_eq!(yard.file("client").as_deref(), Some("changed\n"));
+}
+
+#[test]
+fn a_command_that_fails_ends_the_build_with_its_line_and_last_words() {
+    let yard = Yard::new();
+    let said = yard.refused("FROM host\nRUN echo almost; echo there >&2; exit 3\n", &[]);
+    for words in ["almost", "there", "line 2", "exit code 3"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
+fn arguments_and_variables_reach_a_command_and_explain_a_miss() {
+    let yard = Yard::new();
+    let text = "FROM host\nARG VERSION=1\nENV NAME=app\nRUN echo $NAME-$VERSION > /version\n";
+    yard.built(text, &[]);
+    assert_eq!(yard.file("version").as_deref(), Some("app-1\n"));
+    let said = yard.built(text, &["--build-arg", "VERSION=2", "--build-arg", "VERSOIN=3"]);
+    assert!(said.contains("missed: build argument VERSION changed"), "{said}");
+    assert!(said.contains("no ARG asks for the build argument VERSOIN"), "{said}");
+    assert_eq!(yard.file("version").as_deref(), Some("app-2\n"));
+    let said = yard.built(text, &["--build-arg", "HTTP_PROXY=http://proxy:3128"]);
+    assert_eq!(count(&said, "CACHED"), 1, "{said}");
+}
+
+#[test]
+fn a_secret_is_there_while_a_command_runs_and_in_no_layer() {
+    let yard = Yard::new();
+    let secret = yard.folder.path().join("secret");
+    fs::write(&secret, "hunter2").expect("the yard is ours");
+    let text = "FROM host\nRUN --mount=type=secret,id=token wc -c < /run/secrets/token > /length\n";
+    yard.built(text, &["--secret", &format!("id=token,src={}", secret.display())]);
+    assert_eq!(yard.file("length").map(|text| text.trim().to_owned()).as_deref(), Some("7"));
+    assert_eq!(yard.file("run/secrets/token"), None);
+}
+
+#[test]
+fn programs_read_events_and_old_tools_the_old_form() {
+    let yard = Yard::new();
+    let output = yard.build(EXAMPLE, &["--progress", "json", "-t", "example"]);
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("each line is an event")).collect();
+    assert_eq!(events.last().expect("there are events")["event"], "built", "{text}");
+    let output = yard.build(EXAMPLE, &["--progress", "legacy", "-t", "example"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.starts_with("Step 1/6 : FROM host\n ---> "), "{text}");
+    assert_eq!(count(&text, " ---> Using cache"), 4, "{text}");
+    assert!(text.ends_with("Successfully tagged example:latest\n"), "{text}");
+}
+
+#[test]
+fn ctrl_c_ends_the_command_that_runs_and_leaves_no_image() {
+    let yard = Yard::new();
+    yard.write("Dockerfile", "FROM host\nRUN echo begun; sleep 1000\n");
+    let context = yard.context();
+    let args = ["--progress", "plain", "-t", "example", context.to_str().expect("it is UTF-8")];
+    let mut build = yard.command("build", &args).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut lines = BufReader::new(build.stderr.take().expect("it is piped")).lines();
+    let begun = lines.by_ref().map_while(Result::ok).any(|line| line.ends_with(" begun"));
+    assert!(begun, "the command has not begun");
+    let pid = rustix::process::Pid::from_child(&build);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it is our child");
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    assert_eq!(build.wait().expect("it is our child").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("CANCELED")), "{rest:?}");
+    assert!(!names(yard.folder.path()).contains("example"));
+}
+
+fn names(folder: &Path) -> String {
+    fs::read_to_string(folder.join("data/images/content/names.json")).unwrap_or_default()
+}
