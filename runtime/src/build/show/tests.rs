@@ -115,7 +115,7 @@ fn a_small_window_loses_what_has_ended_first_and_no_line_is_too_long() {
 #[test]
 fn a_frame_is_drawn_over_the_one_before_also_in_a_narrower_window() {
     let lines = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let mut parser = vt100::Parser::new(10, 40, 0);
+    let mut parser = vt100::Parser::new(10.try_into().unwrap(), 40.try_into().unwrap(), 0);
     let mut frame = Frame::default();
     parser.process(frame.draw(&lines(&["one", "two", "three"]), 40).replace('\n', "\r\n").as_bytes());
     parser.process(frame.draw(&lines(&["ONE", "TWO"]), 40).replace('\n', "\r\n").as_bytes());
