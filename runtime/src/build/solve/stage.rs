@@ -85,8 +85,9 @@ pub fn build(site: &Building, stage: &StagePlan, ends: &BTreeMap<usize, End>) ->
     // Of what came before the first layer nothing is known but that it is no younger. The time of a build would be another
     // one each time, and so would the image's id.
     let created = *end.created.get_or_insert_with(|| jiff::Timestamp::now().as_second());
-    let own = end.history.iter_mut().rev().take(stage.steps.len());
-    own.for_each(|one| drop(one.created.get_or_insert_with(|| timestamp(created))));
+    for own in end.history.iter_mut().rev().take(stage.steps.len()) {
+        own.created.get_or_insert_with(|| timestamp(created));
+    }
     Ok(end)
 }
 

@@ -120,7 +120,9 @@ fn compress(store: &Store, layer: &Layer, to: &Path) -> Result<Descriptor, Regis
     let file = File::create_new(to).map_err(written)?;
     let mut gzip = Gzip::new(Hashing::new(io::BufWriter::new(file)));
     match &layer.record.tar {
-        Tar::Canonical { .. } => drop(packed(layer, &mut gzip)?),
+        Tar::Canonical { .. } => {
+            packed(layer, &mut gzip)?;
+        }
         Tar::Kept { blob, .. } => {
             let kept = |source| RegistryError::Kept { layer: *blob, source };
             let mut archive = decompress(store.open_blob("layer", blob)?).map_err(kept)?;

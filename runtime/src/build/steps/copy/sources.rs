@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
@@ -169,8 +169,7 @@ impl Search<'_> {
         // With `--parents` a link is copied as one.
         let followed = match self.deep {
             true => Some(name.clone()),
-            false => resolve(self.tree, &name.as_path().to_path_buf())
-                .map_err(|source| read(self.tree, self.given, source))?,
+            false => resolve(self.tree, name.as_path()).map_err(|source| read(self.tree, self.given, source))?,
         };
         let Some(name) = followed else { return Ok(()) };
         let is_folder = is_folder(self.tree, &name).map_err(|source| read(self.tree, self.given, source))?;
@@ -188,11 +187,11 @@ pub fn open_folder(tree: &Tree, name: &Name) -> io::Result<Folder> {
 }
 
 fn follow(tree: &Tree, given: &str, parts: &[String]) -> Result<Option<Name>, StepError> {
-    resolve(tree, &parts.iter().collect()).map_err(|source| read(tree, given, source))
+    resolve(tree, &parts.iter().collect::<PathBuf>()).map_err(|source| read(tree, given, source))
 }
 
 /// Where a path leads, all links followed inside; none if there is nothing.
-fn resolve(tree: &Tree, path: &PathBuf) -> io::Result<Option<Name>> {
+fn resolve(tree: &Tree, path: &Path) -> io::Result<Option<Name>> {
     let resolved = match tree.merged.root.resolve(path) {
         // A file on the way is nothing too.
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
