@@ -86,7 +86,7 @@ pub fn build(site: &Building, stage: &StagePlan, ends: &BTreeMap<usize, End>) ->
     // one each time, and so would the image's id.
     let created = *end.created.get_or_insert_with(|| jiff::Timestamp::now().as_second());
     let own = end.history.iter_mut().rev().take(stage.steps.len());
-    own.for_each(|one| drop(one.created.get_or_insert_with(|| timestamp(created))));
+    own.filter(|one| one.created.is_none()).for_each(|one| one.created = Some(timestamp(created)));
     Ok(end)
 }
 
