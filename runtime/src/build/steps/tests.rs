@@ -1,6 +1,8 @@
 //! Steps without a program: needs root, or to be root of a user namespace, for overlays. What is made is looked at in the
 //! layer, and every layer is packed as in a build.
 
+mod peer;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
