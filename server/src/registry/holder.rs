@@ -311,7 +311,8 @@ impl Holder {
             let is_blob = self.store.blob(&descriptor.digest).is_some();
             let here = self.store.layer(diff_id);
             let is_canonical = |layer: &Layer| matches!(layer.record.tar, Tar::Canonical { .. });
-            if !is_blob && !(descriptor.digest == *diff_id && here.as_ref().is_some_and(is_canonical)) {
+            let is_ours = descriptor.digest == *diff_id && here.as_ref().is_some_and(is_canonical);
+            if !is_blob && !is_ours {
                 return Err(missing(&descriptor.digest));
             }
             if here.is_none() {

@@ -167,19 +167,19 @@ impl Context {
         let threads = cores.min(HASHING_THREADS_MAX).min(names.len());
         let next = AtomicUsize::new(0);
         let done = Mutex::new(BTreeMap::new());
+        let take = || {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            names.get(index).map(|name| (index, name))
+        };
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
-                    while let Some((index, name)) = {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        names.get(index).map(|name| (index, name))
-                    } {
+                    while let Some((index, name)) = take() {
                         let hashed = self.hash(name);
-                        let failed = hashed.is_err();
-                        done.lock().expect("no thread panics while it holds the results").insert(index, hashed);
-                        if failed {
+                        if hashed.is_err() {
                             next.store(names.len(), Ordering::Relaxed);
                         }
+                        done.lock().expect("no thread panics while it holds the results").insert(index, hashed);
                     }
                 });
             }

@@ -44,17 +44,39 @@ fn check(change: impl Fn(&mut Parts), words: &str) {
 
 #[test]
 fn one_file_is_named() {
-    check(|now| drop(now.files.insert("cmd/client/main.go".into(), fact("c", 0o644))), "cmd/client/main.go changed");
-    check(|now| drop(now.files.insert("run.sh".into(), fact("b", 0o644))), "mode of run.sh changed");
-    check(|now| drop(now.files.insert("x".into(), fact("b", 0o644))), "new file x");
-    check(|now| drop(now.files.remove("run.sh")), "removed file run.sh");
+    check(
+        |now| {
+            now.files.insert("cmd/client/main.go".into(), fact("c", 0o644));
+        },
+        "cmd/client/main.go changed",
+    );
+    check(
+        |now| {
+            now.files.insert("run.sh".into(), fact("b", 0o644));
+        },
+        "mode of run.sh changed",
+    );
+    check(
+        |now| {
+            now.files.insert("x".into(), fact("b", 0o644));
+        },
+        "new file x",
+    );
+    check(
+        |now| {
+            now.files.remove("run.sh");
+        },
+        "removed file run.sh",
+    );
 }
 
 #[test]
 fn of_many_files_a_few_are_named_and_the_rest_counted() {
     let add = |now: &mut Parts| {
         now.files.insert("new".into(), folder());
-        (0..15).for_each(|number| drop(now.files.insert(format!("new/{number:02}"), fact("n", 0o644))));
+        for number in 0..15 {
+            now.files.insert(format!("new/{number:02}"), fact("n", 0o644));
+        }
     };
     check(add, "15 new files: new/00, new/01, new/02 and 12 more");
     let two = |now: &mut Parts| {
@@ -66,7 +88,12 @@ fn of_many_files_a_few_are_named_and_the_rest_counted() {
 
 #[test]
 fn a_file_name_cannot_write_to_the_terminal() {
-    check(|now| drop(now.files.insert("\u{1b}[2Jx\n".into(), fact("", 0o644))), "new file \\u{1b}[2Jx\\n");
+    check(
+        |now| {
+            now.files.insert("\u{1b}[2Jx\n".into(), fact("", 0o644));
+        },
+        "new file \\u{1b}[2Jx\\n",
+    );
 }
 
 #[test]

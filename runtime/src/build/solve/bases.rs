@@ -52,7 +52,9 @@ pub fn find(stages: &Stages, tools: &Tools, voice: &Voice) -> Result<Bases, Base
             continue;
         }
         let image = one(name, tools, voice).map_err(|source| match source {
-            Failure::Image(source) => BuildError::Base { name: name.clone(), line: line_of(stages, name), source },
+            Failure::Image(source) => {
+                BuildError::Base { name: name.clone(), line: line_of(stages, name), source: Box::new(source) }
+            }
             Failure::Other(error) => error,
         });
         found.insert(name.clone(), image.map_err(BasesError::Build)?);

@@ -80,13 +80,13 @@ pub struct Tools<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     #[error("{name}: {problem}")]
-    Dockerfile { name: String, problem: Problem },
+    Dockerfile { name: String, problem: Box<Problem> },
     #[error("{name} cannot be read")]
     Ignore { name: String, source: IgnoreError },
     #[error("{wanted} needs a folder to read from, and the Dockerfile came alone; name a folder as the context")]
     NoContext { wanted: String },
     #[error("cannot get the image {name}{}", .line.map(|line| format!(" of line {line}")).unwrap_or_default())]
-    Base { name: String, line: Option<u32>, source: ImageError },
+    Base { name: String, line: Option<u32>, source: Box<ImageError> },
     #[error("{name} runs on {image}, and this machine is {host}")]
     Platform { name: String, image: String, host: String },
     #[error("{shown}, line {line}")]
@@ -215,7 +215,7 @@ impl<'a> Voice<'a> {
 }
 
 fn read(job: &Job, tools: &Tools, voice: &Voice) -> Result<Read, BuildError> {
-    let refused = |problem| BuildError::Dockerfile { name: job.dockerfile_name.clone(), problem };
+    let refused = |problem| BuildError::Dockerfile { name: job.dockerfile_name.clone(), problem: Box::new(problem) };
     let shown = format!("[internal] load build definition from {}", job.dockerfile_name);
     let (dockerfile, globals, stages) = voice.part(&shown, |_| resolve(job).map_err(refused))?;
     let bases = bases::find(&stages, tools, voice).map_err(|error| match error {
