@@ -240,7 +240,7 @@ fn words(path: &Path, bytes: usize, seed: u64) -> anyhow::Result<()> {
     for _ in 0..bytes / 10 {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        write!(file, "{:09x}\n", mixed >> 28)?;
+        writeln!(file, "{:09x}", mixed >> 28)?;
     }
     Ok(file.flush()?)
 }
