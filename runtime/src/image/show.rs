@@ -17,9 +17,10 @@ pub fn image_lines(images: &[Image]) -> String {
     for image in images {
         let names: Vec<String> = image.names.iter().map(|name| name.familiar()).collect();
         let created = image.config.created.as_deref().unwrap_or("-").split('T').next().unwrap_or("-").to_owned();
+        let summary = &image.origin.summary;
         let what = match &image.origin.stands_in_for {
-            Some(other) => format!("stands in for {other}: {}", image.origin.summary),
-            None => image.origin.summary.clone(),
+            Some(other) if !summary.contains("stands in for") => format!("stands in for {other}: {summary}"),
+            _ => summary.clone(),
         };
         for name in if names.is_empty() { vec!["-".to_owned()] } else { names } {
             rows.push([name, image.id.short(), size(image.size_bytes()), created.clone(), what.clone()]);

@@ -46,6 +46,53 @@ impl Images {
         self.recipe()
     }
 
+    /// A Go program by four Dockerfiles: built, built again, and built after a change of one source file; and what its
+    /// image weighs.
+    pub fn go(&self) -> anyhow::Result<()> {
+        const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/builds/go-example");
+        if let Err(error) = self.quayside(&["image", "prepare"], &["golang"]) {
+            println!("not measured: builds of a Go program: {error:#}");
+            return Ok(());
+        }
+        for (dockerfile, target) in [
+            ("Dockerfile", None),
+            ("Dockerfile.modules-first", None),
+            ("Dockerfile.cache-mounts", None),
+            ("Dockerfile.multi-stage", Some("client")),
+            ("Dockerfile.multi-stage", Some("server")),
+        ] {
+            let name = format!("bench-{}", target.unwrap_or(dockerfile).to_lowercase().replace("dockerfile", "go"));
+            let context = self.room.path().join(&name);
+            run(Command::new("cp").arg("-r").arg(EXAMPLE).arg(&context))?;
+            let (file, at) = (context.join(dockerfile), context.to_str().context("a path of ours is text")?);
+            let file = file.to_str().context("a path of ours is text")?;
+            let args = [
+                &["-f", file, "-t", &name],
+                target.map(|target| ["--target", target]).as_slice().as_flattened(),
+                &[at],
+            ];
+            let args = args.concat();
+            let mut took = || Ok::<_, anyhow::Error>(ms(self.quayside(&["build", "-q"], &args)?.took));
+            let (first, again) = (took()?, took()?);
+            let mut source = File::options().append(true).open(context.join("cmd/client/main.go"))?;
+            writeln!(source, "// changed")?;
+            let changed = took()?;
+            let size = self.size(&name)?;
+            let what = target.map_or(dockerfile.to_owned(), |target| format!("{dockerfile}, target {target}"));
+            println!("go, {what}: first {first}, again {again}, after a change of one file {changed}, image {size}");
+        }
+        Ok(())
+    }
+
+    /// As `image ls` says it.
+    fn size(&self, name: &str) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.binary);
+        let output = command.args(["image", "ls", "--data"]).arg(self.room.path().join("data")).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let row = text.lines().find(|line| line.starts_with(&format!("{name}:"))).context("the image is not listed")?;
+        Ok(row.split_whitespace().skip(2).take(2).collect::<Vec<_>>().join(" "))
+    }
+
     /// The same eight steps again, with nothing changed; and by buildah from the same base.
     fn cached_build(&self) -> anyhow::Result<()> {
         let context = self.room.path().join("eight");

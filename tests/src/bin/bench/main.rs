@@ -30,7 +30,7 @@ struct Options {
     sessions: usize,
     /// Sessions that start and end.
     churn: usize,
-    /// Only what has this name: `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`,
+    /// Only what has this name: `images`, `go`, `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`,
     /// `idle-100`, `idle-300`, `active`, `churn`.
     only: Option<String>,
 }
@@ -79,7 +79,10 @@ fn main() -> anyhow::Result<()> {
     if options.wants("images") {
         images::Images::new(&options.binary)?.measure().context("while measuring images")?;
     }
-    if options.only.as_deref() == Some("images") {
+    if options.wants("go") {
+        images::Images::new(&options.binary)?.go().context("while measuring builds of a Go program")?;
+    }
+    if matches!(options.only.as_deref(), Some("images" | "go")) {
         return Ok(());
     }
     let service = Service::start(&options.binary, &options.data)?;
