@@ -24,7 +24,7 @@ fn hello_world_says_what_it_is() {
 fn busybox_has_its_commands_and_accounts() {
     let Some(image) = prepare("busybox:1.36") else { return };
     check(&image, "ls / | grep -v input | tr '\\n' ' '; id -un; stat -c '%a %U' /tmp /root", BUSYBOX);
-    check(&image, "wget --help 2>&1 | head -1 | cut -c1-7; dpkg 2>&1 | grep -c 'not found'", "BusyBox\n1");
+    check(&image, "wget --help 2>&1 | head -1 | cut -c1-7; apt-get 2>&1 | grep -c 'not found'", "BusyBox\n1");
 }
 
 const BUSYBOX: &str = "bin dev etc home proc root run sbin sys tmp usr var root\n1777 root\n700 root";

@@ -133,9 +133,22 @@ fn threads() -> usize {
 /// Gives every signal its default disposition and an empty mask: what a program expects that we start.
 /// SIGPIPE above all, which Rust ignores: `yes | head` would print "Broken pipe" (signal(7)).
 pub fn reset_signals() {
+    // What the kernel calls struct sigaction, all zero: SIG_DFL, no flags, an empty mask. glibc's own functions refuse 32
+    // and 33, and its posix_spawn leaves them ignored in what it starts (signal(7), NPTL).
+    let default = [0u64; 4];
+    const MASK_BYTES: usize = 8;
     for signal in 1..=64 {
-        // SAFETY: SIG_DFL is valid for every signal; SIGKILL and SIGSTOP answer EINVAL, which is fine.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads at most 32 bytes of `default` on any architecture, writes nothing where the old action
+        // is null, and answers EINVAL to SIGKILL and SIGSTOP, which is fine.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<libc::c_void>(),
+                MASK_BYTES,
+            )
+        };
     }
     // SAFETY: an all-zero sigset is the empty set on Linux, and the kernel only reads it.
     unsafe {
