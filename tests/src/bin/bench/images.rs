@@ -66,13 +66,10 @@ impl Images {
             run(Command::new("cp").arg("-r").arg(EXAMPLE).arg(&context))?;
             let (file, at) = (context.join(dockerfile), context.to_str().context("a path of ours is text")?);
             let file = file.to_str().context("a path of ours is text")?;
-            let args = [
-                &["-f", file, "-t", &name],
-                target.map(|target| ["--target", target]).as_slice().as_flattened(),
-                &[at],
-            ];
-            let args = args.concat();
-            let mut took = || Ok::<_, anyhow::Error>(ms(self.quayside(&["build", "-q"], &args)?.took));
+            let stage = target.map(|target| ["--target", target]);
+            let stage: &[&str] = stage.as_ref().map_or(&[], |stage| stage);
+            let args = [&["-f", file, "-t", &name], stage, &[at]].concat();
+            let took = || Ok::<_, anyhow::Error>(ms(self.quayside(&["build", "-q"], &args)?.took));
             let (first, again) = (took()?, took()?);
             let mut source = File::options().append(true).open(context.join("cmd/client/main.go"))?;
             writeln!(source, "// changed")?;
