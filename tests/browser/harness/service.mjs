@@ -54,7 +54,7 @@ export class Service {
     this.log = join(this.data, "service.log");
     if (images && !data) {
       mkdirSync(join(this.data, "images"));
-      for (const part of ["images", "layers"]) take(join(images, "images", part), join(this.data, "images"));
+      take(join(images, "images", "content"), join(this.data, "images"));
     }
   }
 
