@@ -26,7 +26,7 @@ async function withService(options, story) {
 const card = (visitor) => visitor.page.locator("#wait").innerText();
 
 test("an image that has gone names the step that failed, and the next start works again", () => withService({}, async (service) => {
-  const layers = join(service.data, "images", "layers");
+  const layers = join(service.data, "images", "content", "layers");
   for (const name of readdirSync(layers)) renameSync(join(layers, name), join(service.data, `away-${name}`));
   const visitor = await Visitor.arrive(service);
   await visitor.go("harbour/actions/1");
