@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::cgroup::parent::Parent;
+use quayside_runtime::cgroup::turns::Turns;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::spec::data_dir::DataDir;
 
@@ -118,7 +119,7 @@ fn open(settings: &Settings) -> anyhow::Result<DataDir> {
 fn host(cgroup_parent: Option<&Path>) -> anyhow::Result<Host> {
     let cgroups = Layout::of_host().context("cannot read which cgroups this host has")?;
     let cgroup_parent = Parent::wanted(&cgroups, cgroup_parent).context("cannot use the setting cgroup.parent")?;
-    Ok(Host { cgroups, cgroup_parent, staging: staging_directory() })
+    Ok(Host { cgroups, cgroup_parent, turns: Turns::default(), staging: staging_directory() })
 }
 
 /// Runs the subcommand; the result is the process's exit code.

@@ -53,7 +53,15 @@ fn decide(
         ("memory", memory_max_bytes, ["memory.limit_in_bytes", "memory.max"]),
         ("pids", pids_max, ["pids.max", "pids.max"]),
     ];
-    let mut plan = Plan { vacate: None, directories: vec![], settings: vec![], late: vec![], v1: vec![], v2: None };
+    let mut plan = Plan {
+        vacate: None,
+        directories: vec![],
+        settings: vec![],
+        together: None,
+        late: vec![],
+        v1: vec![],
+        v2: None,
+    };
     for (controller, max, [on_v1, on_v2]) in wanted {
         let Some(max) = max else { continue };
         let v1 = layout.v1_of(controller).and_then(|v1| Some(v1.mount.join(within(v1.own.as_deref()?)?)));

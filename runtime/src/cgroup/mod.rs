@@ -15,6 +15,7 @@
 
 pub mod layout;
 pub mod parent;
+pub mod turns;
 pub mod plan;
 pub mod tree;
 pub mod container;

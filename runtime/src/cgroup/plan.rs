@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{LEAF, Layout};
 use super::parent::Parent;
+use super::turns::{Together, Turns, shares};
 use crate::spec::Limits;
 
 /// Processes that verify scripts may have: enough for pipes and loops.
@@ -16,10 +17,6 @@ const CHECK_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
 const DESCENDANTS_MAX: u64 = 256;
 /// The period of the CPU quota: the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
-/// Share of all sandboxes together, where a process of the host's own has 100: by default a whole class has
-/// no more than one compiler beside it, and then one learner who burns the class's share makes every other
-/// wait for that compiler's turns.
-const ALL_CPU_WEIGHT: u64 = 1000;
 /// Controllers that sandboxes, and a payload's own subgroups, get on v2.
 const DELEGATED: [&str; 4] = ["cpu", "memory", "pids", "io"];
 
@@ -86,6 +83,9 @@ pub struct Plan {
     pub vacate: Option<Vacate>,
     pub directories: Vec<Directory>,
     pub settings: Vec<Setting>,
+    /// How the sandboxes stand beside the host's own programs; the same for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<Together>,
     /// Settings for when PID 1 is in `init` and the launcher has left `payload`.
     pub late: Vec<Setting>,
     /// The v1 directories of the sandbox, one a hierarchy.
@@ -118,11 +118,12 @@ pub struct Owners {
 
 impl Plan {
     /// `quayside/ID` below `parent` is `name`.
-    pub fn new(layout: &Layout, parent: &Parent, name: &str, owners: Owners, limits: &Limits) -> Self {
+    pub fn new(layout: &Layout, parent: &Parent, turns: Turns, name: &str, owners: Owners, limits: &Limits) -> Self {
         let mut plan = Self {
             vacate: None,
             directories: Vec::new(),
             settings: Vec::new(),
+            together: Together::new(layout, parent, turns),
             late: Vec::new(),
             v1: Vec::new(),
             v2: None,
@@ -217,7 +218,6 @@ impl Plan {
             let quota = limits.cpu_max_millis * CPU_PERIOD_US / 1000;
             self.set_optional(top.join("payload/cpu.cfs_quota_us"), quota);
             self.set_optional(top.join("payload/cpu.shares"), shares(limits.cpu_weight));
-            self.set_optional(parent.join("quayside/cpu.shares"), shares(ALL_CPU_WEIGHT));
         }
         self.v1.push(V1Top { path: top, split });
     }
@@ -274,7 +274,6 @@ impl Plan {
             let value = format!("{quota} {CPU_PERIOD_US}");
             self.settings.push(Setting { file: top.join("payload/cpu.max"), value, optional: true });
             self.set_optional(top.join("payload/cpu.weight"), limits.cpu_weight);
-            self.set_optional(quayside.join("cpu.weight"), ALL_CPU_WEIGHT);
         }
         self.set_optional(top.join("payload/cgroup.max.descendants"), DESCENDANTS_MAX);
         self.v2 = Some(top);
@@ -295,11 +294,6 @@ impl Plan {
     }
 }
 
-/// v1's cpu.shares is 1024 where v2's cpu.weight is 100.
-fn shares(weight: u64) -> u64 {
-    (weight * 1024 / 100).max(2)
-}
-
 /// A setting's value that stands for the same file one directory up (cpusets start empty).
 pub const COPY_FROM_PARENT: &str = "(as above)";
 
@@ -313,7 +307,7 @@ mod tests {
     }
 
     fn plan_below(layout: &Layout, parent: &Parent) -> Plan {
-        Plan::new(layout, parent, "ID", Owners { owner: 900, root: 1000 }, &Limits::default())
+        Plan::new(layout, parent, Turns::Behind, "ID", Owners { owner: 900, root: 1000 }, &Limits::default())
     }
 
     fn v2_controllers() -> Vec<String> {
@@ -347,16 +341,6 @@ mod tests {
             ]
         );
         assert_eq!(plan.vacate, Some(Vacate { from: "/cg/a/b".into(), to: "/cg/a/b/quayside-host".into() }));
-    }
-
-    #[test]
-    fn all_sandboxes_together_weigh_more_than_one_process_of_the_hosts() {
-        let of = |plan: &Plan, file: &str| {
-            plan.settings.iter().find(|setting| setting.file == Path::new(file)).map(|setting| setting.value.clone())
-        };
-        assert_eq!(of(&plan(&v2()), "/cg/quayside/cpu.weight").as_deref(), Some("1000"));
-        let v1 = V1 { controllers: vec!["cpu".into()], mount: "/c".into(), own: None };
-        assert_eq!(of(&plan(&Layout { v1: vec![v1], v2: None }), "/c/quayside/cpu.shares").as_deref(), Some("10240"));
     }
 
     #[test]

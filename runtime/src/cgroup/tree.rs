@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::layout::Layout;
 use super::parent::Parent;
 use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting, Vacate};
+use super::turns::{Together, Turns};
 
 /// How long the kernel may take to empty a group whose processes were killed: one in an
 /// uninterruptible sleep, a disk that is slow.
@@ -46,6 +47,9 @@ pub fn create(plan: &Plan) -> Result<(), Error> {
     // Settings before owners: a v2 group's join files exist at once, but the controllers' files of a
     // child only after its parent's subtree_control was written.
     apply(&plan.settings)?;
+    if let Some(together) = &plan.together {
+        take_turns(together)?;
+    }
     for directory in &plan.directories {
         let owner = directory.owner;
         let path = &directory.path;
@@ -109,6 +113,23 @@ fn apply(settings: &[Setting]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Puts the group of all sandboxes behind the host's own programs, or gives it a share beside them.
+pub fn take_turns(together: &Together) -> Result<(), Error> {
+    let Together { turns, idle, weight, weight_value } = together;
+    let is = fs::read_to_string(idle).ok().map(|text| text.trim() == "1");
+    let put = |value: &str| write(idle, value).map_err(failed("cannot write", idle));
+    match (turns, is) {
+        (Turns::Behind, Some(true)) => return Ok(()),
+        (Turns::Behind, Some(false)) => return put("1"),
+        (Turns::Weighed, Some(true)) => put("0")?, // which makes its share that of one process
+        (_, None) | (Turns::Weighed, Some(false)) => {}
+    }
+    match write(weight, &weight_value.to_string()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("cannot write", weight)(error)),
+        _ => Ok(()), // a kernel without shares of processors
+    }
 }
 
 /// Opens without O_CREAT: a missing file must be an error, not a file.

@@ -11,6 +11,7 @@ use std::path::Path;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -18,7 +19,8 @@ use super::protocol::{
     Answer, Body, Failure, FailureCode, ImageInfo, ImageState, KEEPER_VERSION, Request, SandboxInfo, Verb,
 };
 use super::worker::{self, Report, Worker};
-use crate::cgroup::tree::sweep_parents;
+use crate::cgroup::tree::{sweep_parents, take_turns};
+use crate::cgroup::turns::{Governor, LOOK, Together, Used};
 use crate::image::{Sources, Store};
 use crate::launch::parent::{Launcher, reopen_shim};
 use crate::launch::teardown::{self, Record, socket_name};
@@ -118,6 +120,10 @@ struct Keeper<'a> {
     log: &'a mut Log,
     listener: UnixListener,
     signals: SignalFd,
+    /// When to look again who uses the processors.
+    look: TimerFd,
+    governor: Governor,
+    used: Option<Used>,
     connections: BTreeMap<u32, Frames>,
     sandboxes: BTreeMap<SandboxId, Sandbox>,
     workers: BTreeMap<u32, (Task, Worker)>,
@@ -149,6 +155,8 @@ impl<'a> Keeper<'a> {
         }
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        let look = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        look.set(Expiration::Interval(LOOK.into()), TimerSetTimeFlags::empty())?;
         let listener = bind(&launcher)?;
         let images_wanted = config.prepare.iter().cloned().collect();
         let mut keeper = Self {
@@ -158,6 +166,9 @@ impl<'a> Keeper<'a> {
             log,
             listener,
             signals,
+            look,
+            governor: Governor::default(),
+            used: None,
             connections: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -212,6 +223,7 @@ impl<'a> Keeper<'a> {
                             return Ok(());
                         }
                     }
+                    Source::Look => self.look_who_uses_the_processors(),
                     Source::Listener => self.accept(),
                     Source::Connection(id) => self.connection_ready(id),
                     Source::Worker(id) => self.worker_ready(id),
@@ -225,6 +237,10 @@ impl<'a> Keeper<'a> {
     fn wait(&self, spare: bool) -> io::Result<Vec<Source>> {
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
         let mut sources = vec![Source::Signals, Source::Listener];
+        if !self.sandboxes.is_empty() {
+            fds.push(PollFd::new(&self.look, PollFlags::IN));
+            sources.push(Source::Look);
+        }
         for (&id, frames) in &self.connections {
             let out = if frames.is_idle() { PollFlags::empty() } else { PollFlags::OUT };
             fds.push(PollFd::from_borrowed_fd(frames.as_fd(), PollFlags::IN | out));
@@ -270,6 +286,20 @@ impl<'a> Keeper<'a> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// Sandboxes give way to the host's own programs, unless those take all.
+    fn look_who_uses_the_processors(&mut self) {
+        let _ = self.look.wait(); // takes what has expired: it does not block
+        let host = &mut self.launcher.host;
+        let used = Used::read(&host.cgroups, &host.cgroup_parent);
+        let before = std::mem::replace(&mut self.used, used);
+        let (Some(before), Some(used)) = (before, used) else { return };
+        host.turns = self.governor.look(used.others_since(&before));
+        let Some(together) = Together::new(&host.cgroups, &host.cgroup_parent, host.turns) else { return };
+        // Each time, as `quayside run` may have said something else. Not said to the operator every second: the
+        // next launch meets the same files, and fails in words.
+        let _ = take_turns(&together);
     }
 
     fn make_disk_ready(&mut self) {
@@ -646,6 +676,8 @@ impl<'a> Keeper<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Signals,
+    /// A second is over.
+    Look,
     Listener,
     Connection(u32),
     Worker(u32),

@@ -8,6 +8,7 @@ use super::lease::{Ids, RANGE};
 use crate::cgroup::layout::Layout;
 use crate::cgroup::parent::Parent;
 use crate::cgroup::plan::Owners;
+use crate::cgroup::turns::Turns;
 use crate::spec::{Limits, SandboxSpec};
 use crate::{cgroup, network, rootfs};
 
@@ -48,6 +49,8 @@ pub struct LaunchPlan {
 pub struct Host {
     pub cgroups: Layout,
     pub cgroup_parent: Parent,
+    /// How sandboxes stand beside the host's other programs just now.
+    pub turns: Turns,
     /// A directory that exists on this host.
     pub staging: PathBuf,
 }
@@ -74,7 +77,14 @@ impl LaunchPlan {
         let name = spec.id.to_string();
         Ok(Self {
             id_map: format!("0 {} {RANGE}\n", ids.base),
-            cgroup: cgroup::plan::Plan::new(&host.cgroups, &host.cgroup_parent, &name, owners, &spec.limits),
+            cgroup: cgroup::plan::Plan::new(
+                &host.cgroups,
+                &host.cgroup_parent,
+                host.turns,
+                &name,
+                owners,
+                &spec.limits,
+            ),
             network: network::plan::Plan::new(spec.egress),
             rootfs: rootfs::plan::Plan::new(&spec, layers.len(), &host.staging, &host.cgroups),
             env: environment(image_env),
@@ -166,7 +176,7 @@ mod tests {
 
     fn plan(spec: SandboxSpec) -> Result<LaunchPlan, Invalid> {
         let cgroups = Layout { v1: vec![], v2: None };
-        let host = Host { cgroups, cgroup_parent: Parent::default(), staging: "/tmp".into() };
+        let host = Host { cgroups, cgroup_parent: Parent::default(), turns: Turns::default(), staging: "/tmp".into() };
         LaunchPlan::new(spec, Ids::of(3), vec!["/layers/a".into()], &[], &host)
     }
 
