@@ -1,7 +1,7 @@
 //! Control groups: where a host keeps them, the tree of one sandbox, and how a process gets in.
 //!
 //! Hosts differ: v2 alone (most), v1 alone, or hybrid with the controllers on v1 and a bare v2 tree
-//! beside them. [`layout`] finds out, [`parent`] and [`plan`] decide as plain data, [`tree`] carries it out.
+//! beside them. [`layout`] finds out, [`parent`], [`turns`] and [`plan`] decide as plain data, [`tree`] carries it out.
 //!
 //! ```text
 //! PARENT/quayside-host          where the host's side moves, when PARENT is delegated to us

@@ -1,11 +1,12 @@
 //! How the group of all sandboxes stands beside the host's other programs, and when that changes.
 //!
-//! A key passes through processes that are in no sandbox: the web process, and the kernel's workers that carry
-//! a pty's bytes. Beside a sandbox that takes all processors each of them waits for a tick, as the scheduler looks
-//! no sooner whose turn it is. An *idle* group gives way to anybody at once (cpu.idle of cgroup-v2.rst; v1 has the
-//! same file), so sandboxes are one while the host's own programs leave them room: [`Turns::Behind`].
-//! It also has next to no share where they do not, so then it gets a large one instead: [`Turns::Weighed`].
-//! [`Governor`] decides which, once a second, and decision 17 has the measurements.
+//! With a large weight a woken shell goes before the host's own programs, as most of the time their share is used up
+//! and the shell's is not: [`Turns::Weighed`]. But a key also passes through processes that are in no sandbox: the web
+//! process, and the kernel's workers that carry a pty's bytes. Beside a sandbox that takes all processors each of them
+//! waits for a tick, as the scheduler looks no sooner whose turn it is. An *idle* group gives way to anybody at once
+//! (cpu.idle of cgroup-v2.rst; v1 has the same file), so while sandboxes take much they are one: [`Turns::Behind`].
+//! It also has next to no share where the host's own programs take everything, so then it is not.
+//! [`Governor`] decides which, and decision 18 has the measurements.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,31 +17,36 @@ use serde::{Deserialize, Serialize};
 use super::layout::Layout;
 use super::parent::Parent;
 
-/// Between two looks of a [`Governor`]: as long a learner may stand still when the host gets busy.
-pub const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks of a [`Governor`]: a fraction of what a person takes for a moment, and some hundredths of a
+/// percent of a processor.
+pub const LOOK: Duration = Duration::from_millis(250);
 
 /// Share of all sandboxes together where they have one, in cpu.weight's measure, where a process of the host's own
 /// has 100: with no more than one compiler has, one learner who burns that makes every other wait for the compiler.
 const WEIGHT: u64 = 1000;
 
+/// The part of all processors from which on sandboxes take much, and until which they then do.
+const MUCH: f64 = 0.25;
+const LITTLE: f64 = 0.15;
+
 /// The part of all processors from which on the host's own programs leave the sandboxes too little.
 const CROWDED: f64 = 0.75;
 
-/// How long, in looks, the group keeps its weight the first time. What others would like to have cannot be seen while
-/// it has one, so it is taken away again to find out, and that costs learners a look each time.
-const WEIGHED_FIRST: u32 = 4;
-/// At most: a learner may stand still for one second in a minute.
-const WEIGHED_MAX: u32 = 60;
+/// How long, in looks, the group keeps its weight the first time that it was crowded out (4 s). What others would like
+/// to have cannot be seen while it has one, so that is tried again, and costs learners a look each time.
+const WEIGHED_FIRST: u32 = 16;
+/// At most (a minute).
+const WEIGHED_MAX: u32 = 240;
 
 /// How the group of all sandboxes takes turns with the host's own programs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turns {
-    /// It gives way at once, and has what the others leave.
-    #[default]
-    Behind,
     /// It has a share as large as that of ten programs.
+    #[default]
     Weighed,
+    /// It gives way at once, and has what the others leave.
+    Behind,
 }
 
 /// What is written for that, to which files.
@@ -76,11 +82,11 @@ pub fn shares(weight: u64) -> u64 {
     (weight * 1024 / 100).max(2)
 }
 
-/// Decides from what the host's own programs use.
+/// Decides from what has used the processors since the last look.
 #[derive(Debug)]
 pub struct Governor {
     turns: Turns,
-    /// Looks until the group is put behind the others again.
+    /// Looks until the group may be put behind the others again.
     left: u32,
     /// How many those will be the next time.
     next: u32,
@@ -88,28 +94,33 @@ pub struct Governor {
 
 impl Default for Governor {
     fn default() -> Self {
-        Self { turns: Turns::Behind, left: 0, next: WEIGHED_FIRST }
+        Self { turns: Turns::default(), left: 0, next: WEIGHED_FIRST }
     }
 }
 
 impl Governor {
-    /// `others`: the part of all processors, from 0 to 1, that the host's own programs have had since the last look.
-    pub fn look(&mut self, others: f64) -> Turns {
+    pub fn look(&mut self, Shares { sandboxes, others }: Shares) -> Turns {
         match self.turns {
+            Turns::Weighed if self.left > 0 => self.left -= 1,
+            Turns::Weighed if sandboxes > MUCH => self.turns = Turns::Behind,
             Turns::Behind if others > CROWDED => {
                 (self.turns, self.left) = (Turns::Weighed, self.next);
                 self.next = (self.next * 2).min(WEIGHED_MAX);
             }
+            Turns::Behind if sandboxes < LITTLE => self.turns = Turns::Weighed,
             Turns::Behind => self.next = WEIGHED_FIRST,
-            Turns::Weighed => {
-                self.left -= 1;
-                if self.left == 0 {
-                    self.turns = Turns::Behind;
-                }
-            }
+            Turns::Weighed => {}
         }
         self.turns
     }
+}
+
+/// Parts of all processors' time, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shares {
+    pub sandboxes: f64,
+    /// Everybody else's.
+    pub others: f64,
 }
 
 /// Processor time since the start, as counters.
@@ -124,12 +135,13 @@ pub struct Used {
 }
 
 impl Used {
-    /// The part of all processors that others than the sandboxes have had since `before`, from 0 to 1.
-    pub fn others_since(&self, before: &Self) -> f64 {
+    /// Who has used how much since `before`.
+    pub fn since(&self, before: &Self) -> Shares {
         let all = self.all.saturating_sub(before.all).as_secs_f64();
         let busy = self.busy.saturating_sub(before.busy).as_secs_f64();
         let sandboxes = self.sandboxes.saturating_sub(before.sandboxes).as_secs_f64();
-        if all == 0.0 { 0.0 } else { ((busy - sandboxes) / all).clamp(0.0, 1.0) }
+        let part = |time: f64| if all == 0.0 { 0.0 } else { (time / all).clamp(0.0, 1.0) };
+        Shares { sandboxes: part(sandboxes), others: part(busy - sandboxes) }
     }
 
     /// Reads this host's. `None`: no sandbox has been here yet, or the kernel does not say.
@@ -174,32 +186,50 @@ mod tests {
     use super::super::layout::{V1, V2};
     use super::*;
 
-    #[test]
-    fn it_is_behind_the_others_while_they_leave_room() {
-        let mut governor = Governor::default();
-        assert!((0..100).all(|_| governor.look(0.7) == Turns::Behind));
+    fn shares(sandboxes: f64, others: f64) -> Shares {
+        Shares { sandboxes, others }
     }
 
     #[test]
-    fn it_has_a_share_at_once_when_they_do_not_and_tries_again_ever_more_seldom() {
+    fn it_has_its_weight_until_sandboxes_take_much_and_again_when_they_take_little() {
         let mut governor = Governor::default();
-        let looks: Vec<Turns> = (0..1000).map(|_| governor.look(1.0)).collect();
-        assert_eq!(looks[0], Turns::Weighed);
-        let tries: Vec<usize> = (1..looks.len()).filter(|&at| looks[at] == Turns::Behind).collect();
-        assert_eq!(tries[0], WEIGHED_FIRST as usize);
+        assert!((0..100).all(|_| governor.look(shares(0.2, 0.7)) == Turns::Weighed));
+        assert_eq!(governor.look(shares(0.5, 0.1)), Turns::Behind);
+        assert!((0..100).all(|_| governor.look(shares(0.2, 0.7)) == Turns::Behind));
+        assert_eq!(governor.look(shares(0.1, 0.1)), Turns::Weighed);
+        assert_eq!(governor.look(shares(0.5, 0.1)), Turns::Behind);
+    }
+
+    /// The host's own programs take what they can get, and so does a sandbox.
+    fn crowd(turns: Turns) -> Shares {
+        if turns == Turns::Behind { shares(0.0, 1.0) } else { shares(0.9, 0.1) }
+    }
+
+    #[test]
+    fn crowded_out_it_has_its_weight_and_tries_again_ever_more_seldom() {
+        let mut governor = Governor::default();
+        let mut turns = Turns::default();
+        let mut look = || {
+            turns = governor.look(crowd(turns));
+            turns
+        };
+        let looks: Vec<Turns> = (0..2000).map(|_| look()).collect();
+        let tries: Vec<usize> = (0..looks.len()).filter(|&at| looks[at] == Turns::Behind).collect();
+        assert_eq!(tries[..2], [0, WEIGHED_FIRST as usize + 2]);
         let between: Vec<usize> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(between.is_sorted() && *between.last().unwrap() == WEIGHED_MAX as usize + 1, "{between:?}");
+        assert!(between.is_sorted() && *between.last().unwrap() == WEIGHED_MAX as usize + 2, "{between:?}");
     }
 
     #[test]
-    fn when_they_have_left_it_is_behind_again_and_has_forgotten() {
+    fn when_the_crowd_has_left_it_gives_way_again_and_has_forgotten() {
         let mut governor = Governor::default();
-        (0..200).for_each(|_| drop(governor.look(1.0)));
-        let back = (0..=WEIGHED_MAX).take_while(|_| governor.look(0.1) == Turns::Weighed).count();
-        assert!(back <= WEIGHED_MAX as usize);
-        governor.look(0.1);
-        governor.look(1.0);
-        assert_eq!((1..).find(|_| governor.look(1.0) == Turns::Behind), Some(WEIGHED_FIRST));
+        let mut turns = Turns::default();
+        (0..2000).for_each(|_| turns = governor.look(crowd(turns)));
+        let back = (0..).find(|_| governor.look(shares(0.9, 0.1)) == Turns::Behind).unwrap();
+        assert!(back <= WEIGHED_MAX);
+        governor.look(shares(0.9, 0.1));
+        governor.look(shares(0.0, 1.0));
+        assert_eq!((0..).find(|_| governor.look(shares(0.9, 0.1)) == Turns::Behind), Some(WEIGHED_FIRST));
     }
 
     #[test]
@@ -209,8 +239,8 @@ mod tests {
         let seconds = Duration::from_secs;
         let before = Used { all: seconds(100), busy: seconds(50), sandboxes: seconds(20) };
         let after = Used { all: seconds(110), busy: seconds(58), sandboxes: seconds(25) };
-        assert_eq!(after.others_since(&before), 0.3);
-        assert_eq!(after.others_since(&after), 0.0);
+        assert_eq!(after.since(&before), shares(0.5, 0.3));
+        assert_eq!(after.since(&after), shares(0.0, 0.0));
         assert_eq!(usage_usec("usage_usec 1500000\nuser_usec 1\n"), Some(Duration::from_millis(1500)));
         assert_eq!(nanoseconds("2000000\n"), Some(Duration::from_millis(2)));
     }

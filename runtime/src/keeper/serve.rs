@@ -288,16 +288,16 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Sandboxes give way to the host's own programs, unless those take all.
+    /// Whether sandboxes give way to the host's own programs, or have a share beside them.
     fn look_who_uses_the_processors(&mut self) {
         let _ = self.look.wait(); // takes what has expired: it does not block
         let host = &mut self.launcher.host;
         let used = Used::read(&host.cgroups, &host.cgroup_parent);
         let before = std::mem::replace(&mut self.used, used);
         let (Some(before), Some(used)) = (before, used) else { return };
-        host.turns = self.governor.look(used.others_since(&before));
+        host.turns = self.governor.look(used.since(&before));
         let Some(together) = Together::new(&host.cgroups, &host.cgroup_parent, host.turns) else { return };
-        // Each time, as `quayside run` may have said something else. Not said to the operator every second: the
+        // Each time, as `quayside run` may have said something else. Not said to the operator each time: the
         // next launch meets the same files, and fails in words.
         let _ = take_turns(&together);
     }
@@ -676,7 +676,7 @@ impl<'a> Keeper<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Signals,
-    /// A second is over.
+    /// [`LOOK`] is over.
     Look,
     Listener,
     Connection(u32),

@@ -12,8 +12,6 @@ use quayside_tests::visitor::Visitor;
 
 /// How long idle sessions are watched.
 const WATCHED: Duration = Duration::from_secs(60);
-/// How long learners are at it.
-const LESSON: Duration = Duration::from_secs(5 * 60);
 /// Between two keys of somebody who types: 300 in a minute.
 const KEY: Duration = Duration::from_millis(200);
 /// A learner presses the check's button after so many keys.
@@ -57,10 +55,11 @@ pub fn idle(service: &Service, sessions: usize) -> anyhow::Result<()> {
 }
 
 /// Learners who type at a human speed, and check now and then.
-pub fn active(service: &Service, learners: usize) -> anyhow::Result<()> {
+pub fn active(service: &Service, learners: usize, lesson: Duration) -> anyhow::Result<()> {
     let before = cpu(service)?;
     let results: Vec<anyhow::Result<(Figures, Figures)>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..learners).map(|number| scope.spawn(move || learner(service, number))).collect();
+        let threads: Vec<_> =
+            (0..learners).map(|number| scope.spawn(move || learner(service, number, lesson))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a learner's thread")).collect()
     });
     let after = cpu(service)?;
@@ -77,25 +76,25 @@ pub fn active(service: &Service, learners: usize) -> anyhow::Result<()> {
             }
         }
     }
-    keys.print(&format!("{learners} learners who type for {LESSON:?}: a key's echo"));
+    keys.print(&format!("{learners} learners who type for {lesson:?}: a key's echo"));
     checks.print(&format!("{learners} learners: a check"));
     println!("{learners} learners: {errors} errors");
     for (name, used) in after {
         let used = used.saturating_sub(before.get(&name).copied().unwrap_or_default());
-        println!("  {name}: {:.2} % of a processor", used.as_secs_f64() / LESSON.as_secs_f64() * 100.0);
+        println!("  {name}: {:.2} % of a processor", used.as_secs_f64() / lesson.as_secs_f64() * 100.0);
     }
     wait_until_none(service);
     Ok(())
 }
 
-fn learner(service: &Service, number: usize) -> anyhow::Result<(Figures, Figures)> {
+fn learner(service: &Service, number: usize, lesson: Duration) -> anyhow::Result<(Figures, Figures)> {
     let mut visitor = Visitor::start_from(service, address(number))?;
     visitor.attach(1)?;
     visitor.wait_for_prompt()?;
     let (mut keys, mut checks) = (Figures::new(), Figures::new());
     let begin = Instant::now();
     for key in 1.. {
-        if begin.elapsed() >= LESSON {
+        if begin.elapsed() >= lesson {
             break;
         }
         keys.extend(visitor.time_keys(1)?);

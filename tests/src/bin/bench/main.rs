@@ -1,7 +1,7 @@
 //! The benchmark: every figure that the documents name, measured in one run and printed.
 //!
 //! `cargo run --release -p quayside-tests --bin bench -- [--bin PATH] [--data DIR] [--sessions N]
-//! [--churn N] [--only NAME]`, as root.
+//! [--churn N] [--lesson SECONDS] [--only NAME]`, as root.
 //! Nothing is asserted: machines are shared and noisy. What can be compared is measured in the same
 //! run (the floor beside the launch, idle beside flooded), and the machine's load stands above it.
 
@@ -30,6 +30,8 @@ struct Options {
     sessions: usize,
     /// Sessions that start and end.
     churn: usize,
+    /// How long learners type.
+    lesson: Duration,
     /// Only what has this name: `images`, `go`, `floor`, `create`, `echo`, `flood`, `cat`, `memory`, `class`,
     /// `idle-100`, `idle-300`, `active`, `churn`.
     only: Option<String>,
@@ -48,6 +50,7 @@ fn options() -> anyhow::Result<Options> {
         data: PathBuf::from("/var/tmp/quayside-bench"),
         sessions: 30,
         churn: 1000,
+        lesson: Duration::from_secs(5 * 60),
         only: None,
     };
     let mut args = std::env::args().skip(1);
@@ -58,8 +61,11 @@ fn options() -> anyhow::Result<Options> {
             "--data" => options.data = value.into(),
             "--sessions" => options.sessions = value.parse().context("--sessions needs a number")?,
             "--churn" => options.churn = value.parse().context("--churn needs a number")?,
+            "--lesson" => options.lesson = Duration::from_secs(value.parse().context("--lesson needs seconds")?),
             "--only" => options.only = Some(value),
-            other => anyhow::bail!("unknown option {other}; there are --bin, --data, --sessions, --churn and --only"),
+            other => anyhow::bail!(
+                "unknown option {other}; there are --bin, --data, --sessions, --churn, --lesson and --only"
+            ),
         }
     }
     Ok(options)
@@ -96,7 +102,7 @@ fn main() -> anyhow::Result<()> {
         ("class", &|| class(&service, options.sessions)),
         ("idle-100", &|| crowd::idle(&service, 100)),
         ("idle-300", &|| crowd::idle(&service, 300)),
-        ("active", &|| crowd::active(&service, options.sessions)),
+        ("active", &|| crowd::active(&service, options.sessions, options.lesson)),
         ("churn", &|| crowd::churn(&service, options.churn)),
     ];
     for (name, part) in parts {
