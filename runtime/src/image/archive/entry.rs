@@ -115,7 +115,10 @@ impl Extension {
     pub fn judge(self, header: &Header) -> Result<Entry, EntryError> {
         let shown = self.shown(header);
         let path = self.path.unwrap_or_else(|| header.path_bytes().into_owned());
-        let name = Name::parse(&path).map_err(|why| EntryError::Name { name: shown.clone(), why })?;
+        let name = match is_root(&path) {
+            true => Name::root(),
+            false => Name::parse(&path).map_err(|why| EntryError::Name { name: shown.clone(), why })?,
+        };
         let field = |field| move || EntryError::Field { name: shown.clone(), field };
         let id = |record: Option<Vec<u8>>, header: std::io::Result<u64>| match record {
             Some(record) => decimal(&record),
@@ -145,6 +148,13 @@ impl Extension {
             None => lossy(&header.path_bytes()),
         }
     }
+}
+
+/// `/`, as umoci calls a layer's own folder; `.` and `./`, as GNU tar does, are names like others. Of any other name that
+/// begins with a slash those tools, and Docker, drop the slash. No layer that we know has one, and where it comes it is
+/// as likely a mistake as an attempt: it is refused.
+fn is_root(path: &[u8]) -> bool {
+    path.first() == Some(&b'/') && path.split(|byte| *byte == b'/').all(|part| part.is_empty() || part == b".")
 }
 
 fn kind_of(header: &Header, link: Option<Vec<u8>>, path: &[u8]) -> Result<Kind, EntryError> {

@@ -8,6 +8,8 @@ use super::*;
 #[test]
 fn names_that_lead_out_are_refused() {
     assert!(refused(Archive::default().file("/canary", "dead").end()).contains("begins with /"));
+    assert!(refused(Archive::default().folder("/etc").end()).contains("begins with /"));
+    assert!(refused(Archive::default().folder("/..").end()).contains("begins with /"));
     assert!(refused(Archive::default().file("../canary", "dead").end()).contains("holds .."));
     assert!(refused(Archive::default().file("a/../../canary", "dead").end()).contains("holds .."));
     assert!(refused(Archive::default().pax(&[("path", b"../canary")]).file("f", "dead").end()).contains("holds .."));

@@ -208,10 +208,17 @@ fn an_archive_without_its_end_or_with_something_behind_it_is_whole() {
 }
 
 #[test]
-fn an_entry_for_the_root_dresses_the_layers_own_folder() {
-    let (stage, _) = unpacked(Archive::default().folder("./").file("./f", "").end());
-    let top = stage.path("").metadata().unwrap();
-    assert_eq!((top.mode() & 0o7777, top.mtime()), (0o755, 1_000_000));
+fn an_entry_for_the_root_dresses_the_layers_own_folder_however_it_is_written() {
+    for name in [".", "./", "/", "//", "/./"] {
+        let mut top = Archive::header(EntryType::Directory, name, "", 0);
+        top.set_mode(0o1770);
+        top.set_uid(5);
+        top.set_cksum();
+        let (stage, _) = unpacked(Archive::default().raw(&top, b"").file("f", "").end());
+        let meta = stage.path("").metadata().unwrap();
+        assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.mtime()), (0o1770, 5, 1_000_000), "{name}");
+    }
+    assert!(refused(Archive::default().symlink("/", "..").end()).contains("root is a symbolic link"));
 }
 
 #[test]
