@@ -7,6 +7,9 @@
 pub mod needs;
 pub mod binary;
 pub mod census;
+pub mod killing;
+pub mod images;
+pub mod registry;
 pub mod machine;
 pub mod figures;
 pub mod service;

@@ -1,7 +1,7 @@
 //! What a test needs of the machine it runs on. One that cannot run fails and says why.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What every launch needs: root, loop devices, cgroups.
@@ -33,6 +33,21 @@ pub fn say_skipped(what: &str) {
     let file = std::fs::OpenOptions::new().create(true).append(true).open(SKIPPED);
     let noted = file.and_then(|mut file| writeln!(file, "{what}"));
     assert!(noted.is_ok(), "cannot note in {SKIPPED} that this was skipped: {noted:?}");
+}
+
+/// A program that Debian has in `package`.
+pub fn program(name: &str, package: &str) {
+    require(find(name).is_some(), &format!("{name}; apt install {package}"));
+}
+
+/// Where a program is that a test needs.
+pub fn path_of(name: &str) -> PathBuf {
+    find(name).unwrap_or_else(|| panic!("this test cannot run here: it needs {name}"))
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Whether a program is here, which a test can do without when it says so.

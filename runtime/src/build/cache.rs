@@ -246,12 +246,14 @@ impl Cache {
         if what.all {
             ["contexts", "trees", "latest"].iter().try_for_each(|folder| empty(&self.root.join(folder)))?;
         }
+        self.sweep_left()?;
         self.store.sweep(used)?;
         Ok(pruned)
     }
 
     /// Keeps the cache within its limits; what is forgotten is removed from the store by its next sweep.
     pub fn trim(&self) -> Result<(), CacheError> {
+        self.sweep_left()?;
         let records = self.records()?;
         for kept in records.iter().take(records.len().saturating_sub(RECORDS_MAX)) {
             self.forget(&kept.key)?;
@@ -287,12 +289,10 @@ impl Cache {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-        let new = self.root.join(format!("new-{}", uuid::Uuid::new_v4().simple()));
-        let write = || fs::write(&new, bytes).and_then(|()| fs::rename(&new, path));
-        write().map_err(|error| {
-            let _ = fs::remove_file(&new);
-            failed("write", path)(error)
-        })
+        // In the store's work, where the next opening sweeps it if this process ends in the middle.
+        let work = self.store.work()?;
+        let new = work.file();
+        fs::write(&new, bytes).and_then(|()| fs::rename(&new, path)).map_err(failed("write", path))
     }
 }
 
@@ -335,5 +335,6 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheEr
     move |source| CacheError::Io { doing, path, source }
 }
 
+mod left;
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,15 @@ impl Store {
         remove_file(&self.hold_path(name))
     }
 
+    /// The names of all holds.
+    pub fn holds(&self) -> Result<Vec<String>, ImageError> {
+        let files = list(&self.root.join("holds"))?;
+        Ok(files
+            .iter()
+            .filter_map(|path| Some(path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned()))
+            .collect())
+    }
+
     /// Takes a name from its image, and removes the image when that was its last. By its id an image is removed if it has
     /// at most one name, or with `force`. `used` are the layers that sandboxes run on.
     pub fn remove(&self, text: &str, used: &[PathBuf], force: bool) -> Result<Removed, ImageError> {
