@@ -10,7 +10,7 @@ SERVE_FLAGS ?=
 
 # What the build and the service need of Debian, and what only the tests do.
 PACKAGES := gcc libc6-dev e2fsprogs
-TEST_PACKAGES := chromium firefox-esr fonts-dejavu-core strace procps psmisc iproute2 util-linux busybox-static cpio kmod patchelf openssl nginx-light caddy buildah podman skopeo umoci
+TEST_PACKAGES := chromium firefox-esr fonts-dejavu-core strace procps psmisc iproute2 util-linux busybox-static cpio kmod patchelf openssl nginx-light caddy buildah podman skopeo umoci docker-registry
 
 .PHONY: serve test bench tools packages test-packages web format lint unit lessons second-kernel browser
 

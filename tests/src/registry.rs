@@ -22,8 +22,13 @@ pub struct Registry {
 impl Registry {
     /// `quayside registry` over a data directory.
     pub fn ours(data: &Path) -> Self {
+        Self::ours_at("127.0.0.1:0", data)
+    }
+
+    /// The same at an address where one was before.
+    pub fn ours_at(address: &str, data: &Path) -> Self {
         let mut command = Command::new(binary::quayside());
-        command.args(["registry", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(["registry", "--listen", address, "--data"]).arg(data);
         Self::start("ours", command, "127.0.0.1:")
     }
 

@@ -8,17 +8,18 @@
 //! ```
 //!
 //! The OCI distribution specification, version 1.1. Layers of our own go out uncompressed, under their diff ids: they are
-//! made from their files while they are sent, and nothing is kept for it. Layers that came from outside go as they came.
+//! made from their files while they are sent, and nothing is kept for it. Layers that came from outside go as they came,
+//! and what was pushed here under a tag, an index of several platforms too, goes out under the digest that it came under.
 //!
 //! Names: what is `docker.io/library/x` or `docker.io/x` here is `localhost:5000/x` and `localhost:5000/library/x` there.
 //! What is pushed to `localhost:5000/x` keeps that name, and hides the other one here.
 
 pub mod path;
 pub mod protocol;
-pub mod holder;
 pub mod uploads;
-pub mod front;
+pub mod holder;
 pub mod answer;
+pub mod front;
 
 /// One blob, uncompressed layers above all. The largest in use have 10 GB; a disk is gone sooner than this limit.
 pub const UPLOAD_MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;

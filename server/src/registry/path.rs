@@ -60,6 +60,11 @@ impl Path {
     }
 }
 
+/// A name as a part of a query. Tags and repositories have but one character that means something there.
+pub fn encoded(name: &str) -> String {
+    name.replace('/', "%2F")
+}
+
 /// The value of `name` in a query; digests and repositories need no more than `%3A` and `%2F` undone.
 pub fn query(query: Option<&str>, name: &str) -> Option<String> {
     let pair = query?.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;

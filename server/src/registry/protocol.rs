@@ -25,8 +25,11 @@ pub enum Ask {
     },
     Tags {
         repository: String,
+        page: Page,
     },
-    Catalog,
+    Catalog {
+        page: Page,
+    },
     /// A file to write an upload into.
     Begin,
     /// An upload is complete, and should have this digest.
@@ -43,6 +46,21 @@ pub enum Ask {
         reference: String,
         media_type: Option<String>,
     },
+    /// The name of a tag, or all names that the manifest with this digest has in the repository.
+    Delete {
+        repository: String,
+        reference: String,
+    },
+}
+
+/// Names in one answer: what fits in a datagram.
+pub const NAMES_MAX: usize = 400;
+
+/// So many names of a list, at most [`NAMES_MAX`], and only those behind `last`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Page {
+    pub count: usize,
+    pub last: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,8 +83,10 @@ pub enum Answer {
         bytes: u64,
         is_file: bool,
     },
+    /// In their order; `more`: there are others behind them.
     Names {
         names: Vec<String>,
+        more: bool,
     },
     /// With the file as a descriptor.
     Begun {
@@ -96,6 +116,7 @@ pub enum Code {
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
+    PaginationNumberInvalid,
     SizeInvalid,
     Denied,
     Unsupported,

@@ -32,7 +32,7 @@ mod upload;
 mod push;
 
 pub use credentials::{Credentials, Login};
-pub use document::{Document, understand};
+pub use document::{Document, choose, understand};
 pub use error::RegistryError;
 pub use layer::take_blob;
 pub use meters::{Part, PartState, Progress};

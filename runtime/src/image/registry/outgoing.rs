@@ -39,10 +39,11 @@ pub enum Source {
 /// The manifest that the image came with, if everything in it can be given.
 pub fn original(store: &Store, image: &Image) -> Option<Outgoing> {
     let digests = image.origin.repo_digests.iter().filter_map(|name| name.digest());
-    digests.into_iter().find_map(|digest| original_of(store, image, &digest))
+    digests.into_iter().find_map(|digest| original_as(store, image, &digest))
 }
 
-fn original_of(store: &Store, image: &Image, digest: &Digest) -> Option<Outgoing> {
+/// The same for one of the manifests that it came with.
+pub fn original_as(store: &Store, image: &Image, digest: &Digest) -> Option<Outgoing> {
     store.blob(digest)?;
     let bytes = store.read_blob("manifest", digest, MANIFEST_MAX_BYTES).ok()?;
     let Ok(Document::Manifest(manifest)) = understand("", &bytes, None) else { return None };

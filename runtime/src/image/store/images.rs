@@ -49,6 +49,9 @@ pub struct Origin {
     /// Names with the digests that registries know it by: `docker.io/library/golang@sha256:…`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repo_digests: Vec<Reference>,
+    /// What it was pushed to our own registry as, by tag: `localhost:5000/web:1@sha256:…`. The digests stand above too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pushed: Vec<Reference>,
 }
 
 /// An image as it stands on disk; its config is a blob.

@@ -38,7 +38,7 @@ impl Store {
     }
 
     /// Takes names away; the images stay.
-    pub(super) fn untag(&self, work: &Work, gone: &[Reference]) -> Result<(), ImageError> {
+    pub fn untag(&self, work: &Work, gone: &[Reference]) -> Result<(), ImageError> {
         self.change_names(work, |names| {
             names.retain(|name, _| !gone.contains(name));
             Ok(())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::digest::Digest;
-use super::super::oci::{CONFIG_MAX_BYTES, ImageConfig};
+use super::super::oci::{CONFIG_MAX_BYTES, ImageConfig, MANIFEST_MAX_BYTES, Manifest};
 use super::super::reference::Reference;
 use super::layers::{LayerRecord, Tar, read_record};
 use super::locks::{self, Sharing, write_whole};
@@ -198,7 +198,10 @@ impl Store {
                 kept.layers.extend(config.rootfs.diff_ids);
             }
             let origin = self.image(&id).ok().flatten().map(|image| image.origin).unwrap_or_default();
-            kept.blobs.extend(origin.repo_digests.iter().filter_map(Reference::digest));
+            for digest in origin.repo_digests.iter().filter_map(Reference::digest) {
+                kept.blobs.extend(self.layers_of(&digest));
+                kept.blobs.insert(digest);
+            }
         }
         for path in list(&self.root.join("holds"))? {
             kept.layers.extend(read_hold(&path));
@@ -209,6 +212,13 @@ impl Store {
             }
         }
         Ok(kept)
+    }
+
+    /// The layers' archives that a manifest names. One that came in another form than the layer was kept in is kept as
+    /// well, or nobody would find the manifest whole under the digest that it was pushed as.
+    fn layers_of(&self, manifest: &Digest) -> Vec<Digest> {
+        let read = self.blob(manifest).and_then(|_| self.read_json("manifest", manifest, MANIFEST_MAX_BYTES).ok());
+        read.map(|manifest: Manifest| manifest.layers.iter().map(|layer| layer.digest).collect()).unwrap_or_default()
     }
 
     fn is_used(&self, id: &Digest, used: &[PathBuf]) -> bool {
