@@ -33,6 +33,7 @@ pub mod debian;
 pub mod recipe;
 pub mod catalogue;
 pub mod store;
+pub mod layer_in;
 pub mod transfer;
 mod prepare;
 pub mod registry;

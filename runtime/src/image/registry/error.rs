@@ -47,6 +47,8 @@ pub enum RegistryError {
     TooManyLayers { name: String, count: usize, max: usize },
     #[error("cannot take in the layer {layer}")]
     Unpack { layer: Digest, source: UnpackError },
+    #[error("the layer {expected} is damaged: what came has the digest {found}")]
+    Blob { expected: Digest, found: Digest },
     #[error("the layer {layer} is damaged: it should unpack to {expected} and unpacks to {found}")]
     Layer { layer: Digest, expected: Digest, found: Digest },
     #[error("cannot make the archive of the layer {layer}")]

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::super::beneath::Root;
 use super::super::digest::Digest;
+use super::super::layer_in::{Expected, Keep, take_layer};
 use super::super::oci::{CONFIG_MAX_BYTES, Descriptor, ImageConfig, Index, MANIFEST_MAX_BYTES, Manifest, Platform};
 use super::super::reference::Reference;
 use super::super::store::{Image, ImageError, Origin, Store, Work};
-use super::layer_in::{Expected, take_layer};
 use super::members::Members;
 use super::{LAYERS_MAX, TransferError, docker, layout};
 
@@ -212,5 +212,7 @@ fn take_part(
         return Ok(());
     }
     let (content, _) = members.open(&part.member)?;
-    take_layer(store, work, content, Expected { diff_id: Some(*diff_id), blob: part.blob }).map(drop)
+    let expected = Expected { diff_id: Some(*diff_id), blob: part.blob };
+    let taken = take_layer(store, work, content, expected, Keep::IfNeeded);
+    taken.map(drop).map_err(TransferError::of_layer(Some(*diff_id)))
 }

@@ -14,7 +14,6 @@
 //! 1.2 of the moby project.
 
 mod members;
-mod layer_in;
 mod layer_out;
 mod docker;
 mod layout;
@@ -28,11 +27,11 @@ use super::archive::pack::PackError;
 use super::archive::unpack::UnpackError;
 use super::archive::walk::ArchiveError;
 use super::digest::Digest;
+use super::layer_in::LayerError;
 use super::reference::ReferenceError;
 use super::store::ImageError;
 
 pub use files::{export, import};
-pub use layer_in::{Expected, take_layer};
 pub use layer_out::write_layer;
 pub use load::{Loaded, Source, load};
 pub use save::{Format, Saved, save, save_to_folder};
@@ -78,6 +77,21 @@ pub enum TransferError {
     Name(#[from] ReferenceError),
     #[error(transparent)]
     Image(#[from] ImageError),
+}
+
+impl TransferError {
+    /// What happened to a layer, which an archive may not call anything.
+    fn of_layer(diff_id: Option<Digest>) -> impl FnOnce(LayerError) -> Self {
+        let layer = diff_id.map_or_else(|| "of the archive".to_owned(), |diff_id| diff_id.to_string());
+        move |error| match error {
+            LayerError::Unpack { source } => Self::Unpack { layer, source },
+            LayerError::Read { source } => Self::Read { source },
+            LayerError::Blob { expected, found } | LayerError::DiffId { expected, found } => {
+                Self::Layer { expected, found }
+            }
+            LayerError::Image(error) => error.into(),
+        }
+    }
 }
 
 /// Layers of one image: the kernel mounts an overlay of 500, Docker makes at most 127 of them, and the mount's options

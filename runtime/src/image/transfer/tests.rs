@@ -9,6 +9,7 @@ use super::super::archive::header::{Header, fill_block, write_end};
 use super::super::archive::pack::pack;
 use super::super::beneath::{Meta, Name, Root};
 use super::super::digest::Digest;
+use super::super::layer_in::{Expected, Keep, take_layer};
 use super::super::oci::{ImageConfig, RootFs, RunConfig, media};
 use super::super::reference::Reference;
 use super::super::store::{Image, LayerRecord, Origin, Store, Tar};
@@ -247,7 +248,7 @@ fn an_opaque_folder_and_a_folder_that_was_a_file_hide_what_is_below() {
     let top = tar(&[("d/.wh..wh..opq", b""), ("d/new", b""), ("f/inside", b""), ("g", b"a file now")]);
     let layers: Vec<_> = [bottom, top]
         .iter()
-        .map(|layer| take_layer(&shop.store, &work, &layer[..], Expected::default()).unwrap())
+        .map(|layer| take_layer(&shop.store, &work, &layer[..], Expected::default(), Keep::IfNeeded).unwrap())
         .collect();
     let rootfs = RootFs { diff_ids: layers.iter().map(|layer| layer.diff_id).collect(), ..RootFs::default() };
     let config = serde_json::to_vec(&ImageConfig { rootfs, ..ImageConfig::scratch() }).unwrap();
