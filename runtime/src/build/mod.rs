@@ -20,6 +20,7 @@ pub mod pattern;
 pub mod ignore;
 pub mod steps;
 pub mod plan;
+pub mod changes;
 pub mod context;
 pub mod key;
 pub mod explain;

@@ -6,19 +6,25 @@ use super::super::archive::merge::merge;
 use super::super::archive::pack::Packed;
 use super::super::beneath::Root;
 use super::super::layer_in::{Expected, Keep, take_layer};
-use super::super::oci::{History, ImageConfig, RootFs};
+use super::super::oci::{History, ImageConfig, RootFs, RunConfig};
 use super::super::reference::Reference;
 use super::super::store::{Image, ImageError, Origin, Store};
 use super::TransferError;
 
 /// Makes an image of one layer of an archive of files, compressed or not: a root file system as others make them. Nothing
-/// is known of what runs in it.
-pub fn import(store: &Store, archive: impl Read + Send, name: Option<&Reference>) -> Result<Image, TransferError> {
+/// is known of what runs in it but what `config` says.
+pub fn import(
+    store: &Store,
+    archive: impl Read + Send,
+    config: RunConfig,
+    name: Option<&Reference>,
+) -> Result<Image, TransferError> {
     let work = store.work()?;
     let layer = take_layer(store, &work, archive, Expected::default(), Keep::IfNeeded)
         .map_err(TransferError::of_layer(None))?;
     let history = History { created_by: Some("quayside image import".into()), ..History::default() };
     let config = ImageConfig {
+        config,
         rootfs: RootFs { diff_ids: vec![layer.diff_id], ..RootFs::default() },
         history: vec![history],
         ..ImageConfig::scratch()

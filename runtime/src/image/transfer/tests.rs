@@ -212,7 +212,7 @@ fn a_layer_that_came_compressed_leaves_as_it_came() {
     let layer = tar(&[("z", b"not in order"), ("a", b"so not canonical")]);
     let blob = gzip(&layer);
     let shop = Shop::new();
-    let image = import(&shop.store, &blob[..], Some(&"mine".parse().unwrap())).unwrap();
+    let image = import(&shop.store, &blob[..], RunConfig::default(), Some(&"mine".parse().unwrap())).unwrap();
     assert_eq!(image.layers[0].diff_id, Digest::of(&layer));
     let kept = Tar::Kept { blob: Digest::of(&blob), bytes: blob.len() as u64, media_type: media::LAYER_GZIP.into() };
     assert_eq!(image.layers[0].record.tar, kept);
@@ -235,7 +235,7 @@ fn an_exported_image_is_what_its_layers_are_together() {
     assert_eq!(files["/etc/motd"], "new");
     let mut archive = Vec::new();
     export(&image, &mut archive).unwrap();
-    let imported = import(&shop.store, &archive[..], Some(&"flat".parse().unwrap())).unwrap();
+    let imported = import(&shop.store, &archive[..], RunConfig::default(), Some(&"flat".parse().unwrap())).unwrap();
     assert_eq!((imported.layers.len(), files_of(&imported)), (1, files));
     assert_eq!(shop.store.resolve("flat").unwrap().id, imported.id);
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use quayside_runtime::build::changes::config_of;
 use quayside_runtime::image::Store;
 use quayside_runtime::image::transfer::{self, Format, Loaded, Saved, Source};
 
@@ -40,6 +41,9 @@ pub struct Save {
 pub struct Import {
     #[command(flatten)]
     data: Data,
+    /// An instruction of a Dockerfile for the image's config, as CMD, ENV or USER; may be given several times
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    changes: Vec<String>,
     /// An archive of a root file system, compressed or not; - is standard input
     file: PathBuf,
     /// What to call the image
@@ -127,9 +131,10 @@ impl Import {
     pub fn main(self) -> anyhow::Result<()> {
         let store = super::open(&self.data.open()?)?;
         let name = self.name.map(|name| name.parse()).transpose()?;
+        let config = config_of(&self.changes)?;
         let image = match is_standard(&self.file) {
-            true => transfer::import(&store, io::stdin(), name.as_ref()),
-            false => transfer::import(&store, open_to_read(&self.file)?, name.as_ref()),
+            true => transfer::import(&store, io::stdin(), config, name.as_ref()),
+            false => transfer::import(&store, open_to_read(&self.file)?, config, name.as_ref()),
         };
         println!("{}", image.with_context(|| format!("cannot import {}", shown(&self.file)))?.id);
         Ok(())

@@ -121,7 +121,8 @@ fn busybox() -> Option<Vec<u8>> {
 fn podman_runs_a_saved_image_and_what_podman_and_buildah_write_is_loaded() {
     let Some(rootfs) = busybox() else { return };
     let shop = Shop::new();
-    let image = import(&shop.store, &rootfs[..], Some(&"localhost/box:1".parse().unwrap())).unwrap();
+    let image =
+        import(&shop.store, &rootfs[..], RunConfig::default(), Some(&"localhost/box:1".parse().unwrap())).unwrap();
     let top = tempfile::tempdir().unwrap();
     let here = top.path();
     let podman = Podman { folder: here };
