@@ -89,7 +89,9 @@ impl Store {
 
     /// Waits until these layers are on the disk, so that they outlive a power failure.
     pub fn settle(&self, work: &Work, layers: &[Layer]) -> Result<(), ImageError> {
-        let new: Vec<&Layer> = layers.iter().filter(|layer| layer.record.boot.is_some()).collect();
+        // Those of the store below are its own business.
+        let is_ours = |layer: &&Layer| layer.path.starts_with(&self.content);
+        let new: Vec<&Layer> = layers.iter().filter(is_ours).filter(|layer| layer.record.boot.is_some()).collect();
         let Some(first) = new.first() else { return Ok(()) };
         // One call for all: they are on one file system.
         Root::open(&first.path)

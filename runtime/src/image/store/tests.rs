@@ -201,6 +201,15 @@ fn a_store_over_another_sees_both_and_writes_only_its_own() {
 }
 
 #[test]
+fn an_image_over_a_layer_that_the_store_below_has_not_settled_yet_is_added() {
+    let (top, below) = fresh();
+    layer(&below, &below.work().unwrap(), "passing");
+    let store = Store::open(top.path().join("own")).unwrap().over(&below.content);
+    let own = image(&store, &store.work().unwrap(), "own", &["passing", "mine"]);
+    assert_eq!(store.resolve("own").unwrap().layer_paths(), own.layer_paths());
+}
+
+#[test]
 fn what_an_earlier_form_of_the_store_left_is_swept_unless_a_sandbox_runs_on_it() {
     let (_top, store) = fresh();
     let (used, unused) =
