@@ -12,6 +12,9 @@ const PASSWD: &str = "/etc/passwd";
 /// No account's: setresuid(2) keeps the id that there is when it is given this one.
 const UNCHANGED: u32 = u32::MAX;
 
+/// Debian's `nobody` and `nogroup`.
+const NOBODY: u32 = 65534;
+
 /// Whom the web process becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
@@ -34,10 +37,11 @@ pub enum AccountError {
 }
 
 impl Account {
-    /// `None`: an id without an account.
+    /// `None`: an id without an account; in a sandbox, which has no such ids, nobody's.
     pub fn of(user: Option<&str>) -> Result<Self, AccountError> {
         match user {
-            None => Ok(Self { uid: WEB_ID, gid: WEB_ID }),
+            None if has_id(WEB_ID) => Ok(Self { uid: WEB_ID, gid: WEB_ID }),
+            None => Ok(Self { uid: NOBODY, gid: NOBODY }),
             Some(user) => {
                 let passwd = fs::read_to_string(PASSWD).map_err(AccountError::Unreadable)?;
                 Self::find(user, &passwd)
@@ -65,6 +69,18 @@ impl Account {
     }
 }
 
+/// Whether there is such an id in this user namespace (user_namespaces(7)).
+fn has_id(id: u32) -> bool {
+    fs::read_to_string("/proc/self/uid_map").map_or(true, |map| is_mapped(id, &map))
+}
+
+fn is_mapped(id: u32, map: &str) -> bool {
+    map.lines().any(|line| {
+        let numbers: Vec<u32> = line.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+        matches!(numbers[..], [first, _, count] if id.checked_sub(first).is_some_and(|offset| offset < count))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +94,13 @@ mod tests {
         assert_eq!(find("33"), Account { uid: 33, gid: 34 }, "with its group");
         assert_eq!(find("1234"), Account { uid: 1234, gid: 1234 }, "without an account");
         assert_eq!(Account::of(None).expect("ours").uid, WEB_ID);
+    }
+
+    #[test]
+    fn a_sandbox_has_65536_ids_and_a_host_all_of_them() {
+        assert!(is_mapped(WEB_ID, "         0          0 4294967295\n"));
+        let sandbox = "         0     131072      65536\n";
+        assert!(!is_mapped(WEB_ID, sandbox) && is_mapped(NOBODY, sandbox));
     }
 
     #[test]

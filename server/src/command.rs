@@ -8,6 +8,7 @@ use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::cgroup::turns::Turns;
 use quayside_runtime::launch::plan::{Host, staging_directory};
+use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
 
 use crate::config::{self, Given, Loaded, Origin, Raw, Settings};
@@ -72,6 +73,9 @@ enum Command {
     ContainerInit,
 }
 
+/// Where images are kept in a sandbox: beside what the engine keeps.
+const DATA_INSIDE: &str = "/var/lib/docker/quayside";
+
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct Data {
@@ -97,6 +101,15 @@ impl Data {
 
     fn open(&self) -> anyhow::Result<DataDir> {
         open(&self.settings()?)
+    }
+
+    /// Where images are. In a sandbox, unless somebody names another place, it is on the session's disk: the root there is
+    /// an overlay, and no overlay can be written upon another. The host's images are found below (see `image::open`).
+    fn images(&self) -> anyhow::Result<DataDir> {
+        if self.data.is_some() || !Path::new(IMAGES_INSIDE).is_dir() {
+            return self.open();
+        }
+        DataDir::open(Path::new(DATA_INSIDE)).with_context(|| format!("cannot use {DATA_INSIDE}"))
     }
 
     fn host(&self) -> anyhow::Result<Host> {

@@ -24,15 +24,10 @@ use quayside_runtime::build::steps::request::Network;
 use quayside_runtime::build::syntax::FILE_MAX_BYTES;
 use quayside_runtime::container::Runner;
 use quayside_runtime::image::{Image, ImageError, Progress, Reference, Sources, Store, catalogue, oci};
-use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
-use quayside_runtime::spec::data_dir::DataDir;
 use quayside_runtime::sys::window_size;
 
 use super::Data;
-use crate::config::{Settings, passed_on};
-
-/// Where builds in a sandbox keep their images: on the session's disk, beside what the engine keeps.
-const DATA_INSIDE: &str = "/var/lib/docker/quayside";
+use crate::config::passed_on;
 
 /// What a build that was stopped exits with, as shells have it for SIGINT.
 const STOPPED: i32 = 130;
@@ -121,7 +116,7 @@ enum NetworkOf {
 impl Build {
     pub fn main(self) -> anyhow::Result<i32> {
         let settings = self.data.settings()?;
-        let store = self.store(&settings)?;
+        let store = super::image::open(&self.data.images()?)?;
         let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
         let job = self.job()?;
         ensure!(nix::unistd::geteuid().is_root(), "a build makes containers, which only root may; use sudo");
@@ -155,16 +150,6 @@ impl Build {
                 Ok(0)
             }
         }
-    }
-
-    /// The data directory's; in a sandbox one on the session's disk (its root is an overlay, and no overlay can be written
-    /// upon another), with the host's images below it.
-    fn store(&self, settings: &Settings) -> anyhow::Result<Store> {
-        if self.data.data.is_some() || !Path::new(IMAGES_INSIDE).is_dir() {
-            return super::image::open(&super::open(settings)?);
-        }
-        let data = DataDir::open(Path::new(DATA_INSIDE)).with_context(|| format!("cannot use {DATA_INSIDE}"))?;
-        Ok(super::image::open(&data)?.over(IMAGES_INSIDE))
     }
 
     fn job(&self) -> anyhow::Result<Job> {

@@ -53,7 +53,7 @@ impl Builder {
             Verb::Prune { data, all, keep_bytes, until } => {
                 let hours = until.or((!all && keep_bytes.is_none()).then_some(UNUSED_HOURS));
                 let unused_for = hours.map(|hours| Duration::from_secs(hours.saturating_mul(3600)));
-                let used = super::image::layers_in_use(&data.open()?)?;
+                let used = super::image::layers_in_use(&data.images()?)?;
                 let pruned = open(&data)?.prune(&Prune { all, keep_bytes, unused_for }, &used)?;
                 println!("removed {} steps, {}", pruned.steps, show::size(pruned.bytes));
             }
@@ -63,5 +63,5 @@ impl Builder {
 }
 
 fn open(data: &Data) -> anyhow::Result<Cache> {
-    Cache::open(&super::image::open(&data.open()?)?).context("cannot open the build cache")
+    Cache::open(&super::image::open(&data.images()?)?).context("cannot open the build cache")
 }

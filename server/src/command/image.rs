@@ -1,15 +1,18 @@
 //! `quayside image`: what sandboxes can be made from.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use quayside_runtime::image::debian::sets;
 use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, show};
 use quayside_runtime::launch::teardown::{self, Found};
+use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
 
-use super::{Data, flag};
+use super::{DATA_INSIDE, Data, flag};
 
 mod files;
 mod look;
@@ -85,7 +88,7 @@ impl Image {
     pub fn main(self) -> anyhow::Result<i32> {
         match self.verb {
             Verb::Ls { data } => {
-                let store = open(&data.open()?)?;
+                let store = open(&data.images()?)?;
                 print!("{}", show::ls_lines(&store.list()));
                 let (here, broken): (Vec<_>, Vec<_>) = store.images()?.into_iter().partition(Result::is_ok);
                 let here: Vec<Ready> = here.into_iter().flatten().collect();
@@ -125,7 +128,7 @@ impl Image {
                 print!("{lock}");
             }
             Verb::Rm { data, force, name } => {
-                let data = data.open()?;
+                let data = data.images()?;
                 let removed = open(&data)?.remove(&name, &layers_in_use(&data)?, force)?;
                 removed.names.iter().for_each(|name| println!("Untagged: {}", name.familiar()));
                 removed.images.iter().for_each(|id| println!("Deleted: {id}"));
@@ -140,11 +143,15 @@ fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDi
     let flags = flag("--debian-mirror", "images.debian-mirror", debian_mirror);
     let settings = data.load(flags.into_iter().collect())?.merged.settings;
     let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
-    Ok((super::open(&settings)?, sources))
+    Ok((data.images()?, sources))
 }
 
+/// The images of a data directory; over those of the host, where it is a sandbox's own.
 pub fn open(data: &DataDir) -> anyhow::Result<Store> {
-    Store::open(data.images()).with_context(|| format!("cannot open the images at {}", data.images().display()))
+    let images = data.images();
+    let store = Store::open(&images).with_context(|| format!("cannot open the images at {}", images.display()))?;
+    let is_of_sandbox = fs::canonicalize(DATA_INSIDE).is_ok_and(|own| images.starts_with(own));
+    Ok(if is_of_sandbox && Path::new(IMAGES_INSIDE).is_dir() { store.over(IMAGES_INSIDE) } else { store })
 }
 
 /// Makes `name` ready if it is not, with its progress on standard error.

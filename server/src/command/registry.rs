@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use quayside_runtime::image::{Sources, Store};
+use quayside_runtime::image::Sources;
 use quayside_runtime::service::{self, part_fds};
 use quayside_runtime::sys::message;
 use quayside_runtime::sys::process::inherited_fd;
@@ -43,8 +43,7 @@ impl Registry {
         let settings = self.data.load(flags.into_iter().collect())?.merged.settings;
         telemetry::start(settings.log);
         let account = Account::of(settings.web.user.as_deref())?;
-        let data = super::open(&settings)?;
-        let store = Store::open(data.images()).context("cannot open the images")?;
+        let store = super::image::open(&self.data.images()?)?;
         let listener = TcpListener::bind(self.listen).with_context(|| {
             format!("cannot listen on {}; end what listens there, or name another address by --listen", self.listen)
         })?;

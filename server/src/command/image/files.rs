@@ -72,7 +72,7 @@ enum Kind {
 
 impl Load {
     pub fn main(self) -> anyhow::Result<()> {
-        let store = super::open(&self.data.open()?)?;
+        let store = super::open(&self.data.images()?)?;
         let name = self.name.map(|name| name.parse()).transpose()?;
         let shown = shown(&self.input);
         let source = if is_standard(&self.input) {
@@ -101,7 +101,7 @@ fn tell(loaded: &Loaded) {
 
 impl Save {
     pub fn main(self) -> anyhow::Result<()> {
-        let store = super::open(&self.data.open()?)?;
+        let store = super::open(&self.data.images()?)?;
         let images = saved(&store, &self.names)?;
         let save = |format, out: &mut dyn Write| Ok(transfer::save(&store, &images, format, out)?);
         match self.format {
@@ -129,7 +129,7 @@ fn saved(store: &Store, asked: &[String]) -> anyhow::Result<Vec<Saved>> {
 
 impl Import {
     pub fn main(self) -> anyhow::Result<()> {
-        let store = super::open(&self.data.open()?)?;
+        let store = super::open(&self.data.images()?)?;
         let name = self.name.map(|name| name.parse()).transpose()?;
         let config = config_of(&self.changes)?;
         let image = match is_standard(&self.file) {
@@ -143,7 +143,7 @@ impl Import {
 
 impl Export {
     pub fn main(self) -> anyhow::Result<()> {
-        let store = super::open(&self.data.open()?)?;
+        let store = super::open(&self.data.images()?)?;
         let image = store.resolve(&self.name)?;
         write_to(&self.output, |out| {
             transfer::export(&image, out)?;

@@ -49,7 +49,7 @@ pub struct Prune {
 
 impl Inspect {
     pub fn main(self) -> anyhow::Result<()> {
-        let store = open(&self.data.open()?)?;
+        let store = open(&self.data.images()?)?;
         let images = self.names.iter().map(|name| store.resolve(name));
         let all = images.map(|image| image.map(|image| inspected(&image))).collect::<Result<Vec<_>, _>>()?;
         println!("{}", serde_json::to_string_pretty(&all)?);
@@ -59,7 +59,7 @@ impl Inspect {
 
 impl History {
     pub fn main(self) -> anyhow::Result<()> {
-        let image = open(&self.data.open()?)?.resolve(&self.name)?;
+        let image = open(&self.data.images()?)?.resolve(&self.name)?;
         print!("{}", history_lines(&image));
         Ok(())
     }
@@ -67,14 +67,14 @@ impl History {
 
 impl Df {
     pub fn main(self) -> anyhow::Result<()> {
-        print!("{}", usage_lines(&open(&self.data.open()?)?.usage()?));
+        print!("{}", usage_lines(&open(&self.data.images()?)?.usage()?));
         Ok(())
     }
 }
 
 impl Tag {
     pub fn main(self) -> anyhow::Result<()> {
-        let store = open(&self.data.open()?)?;
+        let store = open(&self.data.images()?)?;
         let name: Reference = self.name.parse()?;
         if name.digest().is_some() {
             anyhow::bail!("{} has a digest, which nobody can give; name a tag", self.name);
@@ -88,7 +88,7 @@ impl Tag {
 
 impl Prune {
     pub fn main(self) -> anyhow::Result<()> {
-        let data = self.data.open()?;
+        let data = self.data.images()?;
         let store = open(&data)?;
         let used = layers_in_use(&data)?;
         let mut bytes = 0;

@@ -47,7 +47,7 @@ struct Asking {
 impl Pull {
     pub fn main(self) -> anyhow::Result<()> {
         let settings = self.data.settings()?;
-        let store = open(&super::super::open(&settings)?)?;
+        let store = open(&self.data.images()?)?;
         let name: Reference = self.name.parse()?;
         let platform = self.platform.map_or_else(|| Ok(Platform::host()), |text| platform(&text))?;
         let mut meter = Meter::new("pulling");
@@ -72,7 +72,7 @@ impl Pull {
 impl Push {
     pub fn main(self) -> anyhow::Result<()> {
         let settings = self.data.settings()?;
-        let store = open(&super::super::open(&settings)?)?;
+        let store = open(&self.data.images()?)?;
         let name: Reference = self.name.parse()?;
         let image = store.resolve(&self.name).with_context(|| {
             format!("cannot push {}; give an image this name first (quayside image tag IMAGE {0})", name.familiar())
