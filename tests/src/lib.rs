@@ -10,6 +10,8 @@ pub mod census;
 pub mod killing;
 pub mod images;
 pub mod registry;
+pub mod peers;
+pub mod bridge;
 pub mod machine;
 pub mod figures;
 pub mod service;

@@ -3,17 +3,14 @@
 //! The registries are ours and Debian's docker-registry, the clients ours, skopeo and podman.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
+use quayside_tests::bridge::Bridge;
 use quayside_tests::images::{Yard, quayside, ran, refused, said};
-use quayside_tests::needs;
+use quayside_tests::peers::{Podman, raw, skopeo, skopeo_is_here};
 use quayside_tests::registry::{LOGIN, Registry};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -290,113 +287,4 @@ fn file_of(data: &Path, name: &str, file: &str) -> String {
     let content = tar.expect("tar is here").stdout;
     assert!(export.wait().expect("it is our child").success());
     String::from_utf8(content).expect("it is text")
-}
-
-fn skopeo_is_here() -> bool {
-    let is_here = needs::has_program("skopeo");
-    if !is_here {
-        needs::say_skipped("images to and from skopeo; apt install skopeo");
-    }
-    is_here
-}
-
-#[track_caller]
-fn skopeo(args: &[&str]) -> Vec<u8> {
-    let output = Command::new("skopeo").args(["--insecure-policy"]).args(args).output().expect("skopeo starts");
-    assert!(output.status.success(), "skopeo {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// A manifest as a registry has it, with its digest.
-fn raw(registry: &Registry, name: &str) -> (String, Value) {
-    let name = format!("docker://{}/{name}", registry.address);
-    let bytes = skopeo(&["inspect", "--raw", "--tls-verify=false", &name]);
-    let digest = quayside_runtime::image::Digest::of(&bytes).to_string();
-    (digest, serde_json::from_slice(&bytes).expect("a manifest is JSON"))
-}
-
-/// podman as root, without control groups that a container of ours may not have.
-struct Podman {
-    root: String,
-}
-
-impl Podman {
-    fn get(yard: &Yard) -> Option<Self> {
-        if !needs::has_program("podman") {
-            needs::say_skipped("images to and from podman; apt install podman");
-            return None;
-        }
-        Some(Self { root: yard.path("podman") })
-    }
-
-    #[track_caller]
-    fn run(&self, args: &[&str]) -> String {
-        // Both versions of control groups mounted at once confuse it.
-        let script = "umount /sys/fs/cgroup/unified 2>/dev/null; root=$0
-            exec podman --root \"$root/root\" --runroot \"$root/run\" --storage-driver vfs \"$@\"";
-        let output = Command::new("unshare").args(["-m", "sh", "-c", script, &self.root]).args(args).output();
-        let output = output.expect("util-linux is here");
-        assert!(output.status.success(), "podman {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("it prints text")
-    }
-}
-
-/// A way to a registry: what goes through it is counted, and a connection is cut when so much has come through it.
-struct Bridge {
-    most_at_once: AtomicUsize,
-    at_once: AtomicUsize,
-    cuts: AtomicUsize,
-    bytes: AtomicUsize,
-}
-
-impl Bridge {
-    /// Gives its address. It ends with the test.
-    fn to(registry: &str, listen: &str, cut_after: Option<usize>) -> (String, Arc<Self>) {
-        let listener = TcpListener::bind(listen).expect("a port is free");
-        let address = listener.local_addr().expect("it is bound").to_string();
-        let bridge = Arc::new(Self {
-            most_at_once: AtomicUsize::new(0),
-            at_once: AtomicUsize::new(0),
-            cuts: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-        });
-        let (counts, registry) = (bridge.clone(), registry.to_owned());
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (counts, registry) = (counts.clone(), registry.clone());
-                thread::spawn(move || counts.carry(client, &registry, cut_after.unwrap_or(usize::MAX)));
-            }
-        });
-        (address, bridge)
-    }
-
-    fn carry(&self, mut client: TcpStream, registry: &str, cut_after: usize) {
-        let Ok(mut server) = TcpStream::connect(registry) else { return };
-        let (mut from, mut to) = (client.try_clone().expect("a descriptor"), server.try_clone().expect("a descriptor"));
-        thread::spawn(move || std::io::copy(&mut from, &mut to));
-        let (mut buffer, mut carried) = (vec![0; 16 * 1024], 0);
-        let mut counted = false;
-        while let Ok(count @ 1..) = server.read(&mut buffer) {
-            // Only what is a layer: other answers are short.
-            if carried > buffer.len() && !counted {
-                counted = true;
-                let now = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-                self.most_at_once.fetch_max(now, Ordering::SeqCst);
-                // So that one is not through before the next has begun.
-                thread::sleep(Duration::from_millis(50));
-            }
-            carried += count;
-            self.bytes.fetch_add(count, Ordering::SeqCst);
-            if client.write_all(&buffer[..count]).is_err() {
-                break;
-            }
-            if carried >= cut_after {
-                self.cuts.fetch_add(1, Ordering::SeqCst);
-                break;
-            }
-        }
-        self.at_once.fetch_sub(usize::from(counted), Ordering::SeqCst);
-        let _ = client.shutdown(std::net::Shutdown::Both);
-        let _ = server.shutdown(std::net::Shutdown::Both);
-    }
 }
