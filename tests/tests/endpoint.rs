@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use quayside_runtime::image::Digest;
-use quayside_tests::images::{ran, said};
+use quayside_tests::images::{ran, refused, said};
 use quayside_tests::needs;
 use quayside_tests::registry::Registry;
 use serde_json::{Value, json};
@@ -157,6 +157,39 @@ fn one_image_in_two_forms_keeps_both_of_them_when_everything_else_is_pruned() {
         assert_eq!(&shop.ask("GET", &format!("/v2/a/manifests/{tag}"), &[], b"").expect(200).body, manifest);
         assert_eq!(&shop.ask("GET", &format!("/v2/a/blobs/{}", Digest::of(form)), &[], b"").expect(200).body, form);
     }
+}
+
+#[test]
+fn a_layer_that_is_here_in_a_good_form_does_not_let_a_bad_one_in() {
+    let shop = Shop::new();
+    let good = shop.image("a", "amd64", &[&shop.gzip("-6")]);
+    shop.put("a", "1", MANIFEST, &good).expect(201);
+    // The same config, so the same diff id, over something else.
+    fs::write(shop.folder.path().join("other"), "something else").expect("it is ours");
+    let tar = Command::new("tar").current_dir(shop.folder.path()).args(["-czf", "other.tar.gz", "other"]).status();
+    assert!(tar.expect("tar is here").success());
+    let other = fs::read(shop.folder.path().join("other.tar.gz")).expect("it was made");
+    shop.put("a", "2", MANIFEST, &shop.image("a", "amd64", &[&other])).refused(400, "MANIFEST_INVALID");
+    shop.ask("GET", "/v2/a/manifests/2", &[], b"").refused(404, "MANIFEST_UNKNOWN");
+}
+
+#[test]
+fn a_prune_is_kept_out_by_what_is_being_pushed_and_by_nothing_that_was() {
+    let shop = Shop::new();
+    let (data, prune) = (shop.data.path(), &["image", "prune"]);
+    let manifest = shop.image("a", "amd64", &[&shop.gzip("-6")]);
+    assert!(refused(data, prune).contains("another process adds"), "blobs wait for their manifest");
+    shop.put("a", "1", MANIFEST, &manifest).expect(201);
+    ran(data, prune);
+    let place = shop.ask("POST", "/v2/a/blobs/uploads/", &[], b"").expect(202).location();
+    assert!(refused(data, prune).contains("another process adds"), "an upload is open");
+    shop.ask("DELETE", &place, &[], b"").expect(204);
+    ran(data, prune);
+    let digest = Digest::of(b"this");
+    shop.ask("POST", &format!("/v2/a/blobs/uploads/?digest={digest}"), &[], b"that").refused(400, "DIGEST_INVALID");
+    shop.ask("POST", "/v2/a/blobs/uploads/?digest=md5:12", &[], b"that").refused(400, "DIGEST_INVALID");
+    ran(data, prune);
+    shop.ask("GET", "/v2/a/manifests/1", &[], b"").expect(200);
 }
 
 #[test]

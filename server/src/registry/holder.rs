@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use quayside_runtime::image::registry::RegistryError;
 use quayside_runtime::image::registry::outgoing::Outgoing;
@@ -24,12 +25,17 @@ use super::uploads::Uploads;
 /// Questions at once; the front waits with the next. Each may pack a layer, and packing is bound by one core.
 const THREADS_MAX: usize = 16;
 
+/// How often uploads are looked for that nobody came back for.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
 pub struct Holder {
     store: Store,
     sources: Sources,
     /// Under which images are pushed here: `localhost:5000`.
     address: String,
     uploads: Mutex<Uploads>,
+    /// Held while an image's record is read and written anew: clients push one image under several tags at once.
+    entering: Mutex<()>,
     /// What images are shown as, so that a layer without a recorded length is measured once.
     shown: Mutex<BTreeMap<Digest, Outgoing>>,
     /// Catalogued images that a thread prepares.
@@ -40,12 +46,21 @@ impl Holder {
     pub fn new(store: Store, sources: Sources, port: u16) -> Self {
         let uploads = Mutex::new(Uploads::new(store.clone()));
         let address = format!("localhost:{port}");
-        Self { store, sources, address, uploads, shown: Mutex::default(), preparing: Mutex::default() }
+        let (entering, shown, preparing) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { store, sources, address, uploads, entering, shown, preparing }
     }
 
     /// Answers until the front has ended.
     pub fn serve(self: &Arc<Self>, line: OwnedFd) -> io::Result<()> {
         let line = Arc::new(line);
+        let holder = self.clone();
+        // It ends with the process, which ends when the front does.
+        thread::spawn(move || {
+            loop {
+                thread::sleep(FORGET_EVERY);
+                lock(&holder.uploads).forget_old();
+            }
+        });
         let room = Arc::new((Mutex::new(0_usize), Condvar::new()));
         while let Some((bytes, fds)) = message::receive(line.as_fd())? {
             let question: Question = serde_json::from_slice(&bytes).map_err(io::Error::other)?;

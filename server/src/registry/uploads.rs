@@ -3,7 +3,7 @@
 //! The front may go on writing what it was given, so nothing of it is believed: a finished upload is copied, and the copy
 //! is summed up and kept. While there are uploads, and until their manifest had time to come, nothing is swept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
@@ -28,8 +28,19 @@ pub struct Uploads {
     work: Option<Work>,
     open: BTreeMap<u64, Upload>,
     next: u64,
+    /// Blobs that came and that no manifest has named yet.
+    unnamed: BTreeSet<Digest>,
+    /// How many complete uploads are being looked at.
+    looked_at: usize,
     /// When something last happened.
     last: Instant,
+}
+
+/// An upload that nobody writes any more, and the place of its copy.
+pub struct Complete {
+    file: File,
+    path: PathBuf,
+    copy: PathBuf,
 }
 
 struct Upload {
@@ -40,7 +51,6 @@ struct Upload {
 
 /// Why a finished upload is not kept.
 pub enum Unfit {
-    Unknown,
     Digest { found: Digest },
     TooLarge,
     Store(ImageError),
@@ -48,7 +58,8 @@ pub enum Unfit {
 
 impl Uploads {
     pub fn new(store: Store) -> Self {
-        Self { store, work: None, open: BTreeMap::new(), next: 1, last: Instant::now() }
+        let (open, unnamed) = (BTreeMap::new(), BTreeSet::new());
+        Self { store, work: None, open, next: 1, unnamed, looked_at: 0, last: Instant::now() }
     }
 
     /// A new, empty file; `None` when there are too many.
@@ -76,21 +87,44 @@ impl Uploads {
         Ok(Some((number, theirs)))
     }
 
-    /// Copies what was uploaded into the store, if it is what `digest` says.
-    pub fn end(&mut self, upload: u64, digest: &Digest) -> Result<(), Unfit> {
-        let mut upload = self.open.remove(&upload).ok_or(Unfit::Unknown)?;
+    /// An upload that is complete, to be looked at while others go on: [`Uploads::keep`] or [`Uploads::discard`] follows.
+    pub fn take(&mut self, upload: u64) -> Option<Complete> {
+        let Upload { file, path, .. } = self.open.remove(&upload)?;
         self.last = Instant::now();
-        let work = self.work.as_ref().expect("there is work while there are uploads");
-        let copy = work.file();
-        let result = copy_checked(&mut upload.file, &copy, digest);
-        let _ = std::fs::remove_file(&upload.path);
-        result?;
-        self.store.keep_blob(&copy, digest).map(drop).map_err(Unfit::Store)
+        self.looked_at += 1;
+        let copy = self.work.as_ref().expect("there is work while there are uploads").file();
+        Some(Complete { file, path, copy })
+    }
+
+    /// Moves into the store what was found to be what `digest` says.
+    pub fn keep(&mut self, complete: Complete, digest: &Digest) -> Result<(), ImageError> {
+        let kept = self.store.keep_blob(&complete.copy, digest);
+        self.unnamed.insert(*digest);
+        self.discard(complete);
+        kept.map(drop)
+    }
+
+    pub fn discard(&mut self, complete: Complete) {
+        let _ = std::fs::remove_file(&complete.path);
+        // Kept, it has another name by now.
+        let _ = std::fs::remove_file(&complete.copy);
+        self.looked_at -= 1;
+        self.rest();
     }
 
     pub fn cancel(&mut self, upload: u64) -> bool {
         let gone = self.open.remove(&upload);
-        gone.map(|upload| std::fs::remove_file(upload.path)).is_some()
+        let was_there = gone.map(|upload| std::fs::remove_file(upload.path)).is_some();
+        self.rest();
+        was_there
+    }
+
+    /// A manifest names these blobs now, so that they need nobody else to keep them.
+    pub fn named(&mut self, blobs: impl Iterator<Item = Digest>) {
+        for digest in blobs {
+            self.unnamed.remove(&digest);
+        }
+        self.rest();
     }
 
     /// Something happened that what came is needed for.
@@ -105,9 +139,24 @@ impl Uploads {
         for number in gone {
             self.cancel(number);
         }
-        if self.open.is_empty() && self.last.elapsed() > PATIENCE {
+        if self.last.elapsed() > PATIENCE {
+            self.unnamed.clear();
+        }
+        self.rest();
+    }
+
+    /// Lets others remove things, when nothing is under way.
+    fn rest(&mut self) {
+        if self.open.is_empty() && self.looked_at == 0 && self.unnamed.is_empty() {
             self.work = None;
         }
+    }
+}
+
+impl Complete {
+    /// Copies it, and finds out whether it is what `digest` says.
+    pub fn check(&mut self, digest: &Digest) -> Result<(), Unfit> {
+        copy_checked(&mut self.file, &self.copy, digest)
     }
 }
 
@@ -123,6 +172,5 @@ fn copy_checked(from: &mut File, to: &PathBuf, digest: &Digest) -> Result<(), Un
         () if found != *digest => Unfit::Digest { found },
         () => return Ok(()),
     };
-    let _ = std::fs::remove_file(to);
     Err(unfit)
 }

@@ -34,7 +34,7 @@ mod push;
 pub use credentials::{Credentials, Login};
 pub use document::{Document, choose, understand};
 pub use error::RegistryError;
-pub use layer::take_blob;
+pub use layer::{check_blob, take_blob};
 pub use meters::{Part, PartState, Progress};
 pub use place::Mirror;
 pub use pull::{Pulled, pull};

@@ -36,11 +36,11 @@ impl Front {
                 return Ok(created(&repository, &digest));
             }
         }
+        let whole = query(request.uri().query(), "digest").map(|digest| digest_of(&digest)).transpose()?;
         let (answer, fd) = self.line.ask(Ask::Begin, None).await?;
         let (Answer::Begun { upload: number }, Some(fd)) = (answer, fd) else { return Err(Refusal::holder()) };
         let upload = Upload { repository: repository.clone(), file: File::from(fd), bytes: 0 };
-        if let Some(digest) = query(request.uri().query(), "digest") {
-            let digest = digest_of(&digest)?;
+        if let Some(digest) = whole {
             self.receive(upload, number, request.into_body()).await?;
             return self.end(&repository, number, digest).await;
         }
@@ -54,7 +54,7 @@ impl Front {
             || Refusal::new(404, Code::BlobUploadUnknown, "there is no such upload, or another request has it");
         let number: u64 = id.parse().map_err(|_| unknown())?;
         // Before the upload is taken, which a request that means nothing must not cost.
-        let digest = match request.method() == &Method::PUT {
+        let digest = match request.method() == Method::PUT {
             true => Some(digest_asked(&request)?),
             false => None,
         };

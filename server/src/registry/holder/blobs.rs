@@ -38,14 +38,17 @@ impl Holder {
     }
 
     pub(super) fn end(&self, upload: u64, digest: &Digest) -> Result<Answer, Answer> {
-        lock(&self.uploads).end(upload, digest).map_err(|unfit| match unfit {
-            Unfit::Unknown => unknown_upload(),
-            Unfit::Digest { found } => {
-                Answer::refused(400, Code::DigestInvalid, format!("what came has the digest {found}, not {digest}"))
+        let mut complete = lock(&self.uploads).take(upload).ok_or_else(unknown_upload)?;
+        // Gigabytes, perhaps: other uploads go on meanwhile.
+        let checked = complete.check(digest);
+        let mut uploads = lock(&self.uploads);
+        match checked {
+            Ok(()) => uploads.keep(complete, digest).map_err(broken)?,
+            Err(unfit) => {
+                uploads.discard(complete);
+                return Err(refused_as(unfit, digest));
             }
-            Unfit::TooLarge => Answer::refused(413, Code::SizeInvalid, "the blob is too large"),
-            Unfit::Store(error) => broken(error),
-        })?;
+        }
         Ok(Answer::Done { digest: Some(*digest) })
     }
 }
@@ -59,6 +62,16 @@ fn packed_pipe(layer: Layer) -> io::Result<OwnedFd> {
         let _ = outgoing::packed(&layer, &mut out);
     });
     Ok(ours.into())
+}
+
+fn refused_as(unfit: Unfit, digest: &Digest) -> Answer {
+    match unfit {
+        Unfit::Digest { found } => {
+            Answer::refused(400, Code::DigestInvalid, format!("what came has the digest {found}, not {digest}"))
+        }
+        Unfit::TooLarge => Answer::refused(413, Code::SizeInvalid, "the blob is too large"),
+        Unfit::Store(error) => broken(error),
+    }
 }
 
 pub fn unknown_upload() -> Answer {

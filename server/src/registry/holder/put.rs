@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use quayside_runtime::image::oci::{CONFIG_MAX_BYTES, ImageConfig, Index, MANIFEST_MAX_BYTES, Manifest, Platform};
 use quayside_runtime::image::reference::ReferenceError;
-use quayside_runtime::image::registry::{Document, LAYERS_MAX, choose, take_blob, understand};
+use quayside_runtime::image::registry::{Document, LAYERS_MAX, check_blob, choose, take_blob, understand};
 use quayside_runtime::image::store::{Layer, Origin, Tar, Work};
 use quayside_runtime::image::{Digest, Image, Reference};
 
@@ -37,8 +37,13 @@ impl Holder {
         let name = self.name_to_put(repository, reference, &digest)?;
         lock(&self.uploads).touch();
         let work = self.store.work().map_err(broken)?;
+        let mut named = Vec::new();
         let config = match document {
-            Document::Manifest(manifest) => self.take_parts(&manifest)?,
+            Document::Manifest(manifest) => {
+                named.push(manifest.config.digest);
+                named.extend(manifest.layers.iter().map(|layer| layer.digest));
+                self.take_parts(&manifest)?
+            }
             Document::Index(index) => {
                 let image = self.image_of(repository, &index)?;
                 self.store.read_blob("config", &image.id, CONFIG_MAX_BYTES).map_err(broken)?
@@ -46,11 +51,13 @@ impl Holder {
         };
         self.store.write_blob(&work, &bytes).map_err(broken)?;
         self.enter(&work, &config, &name, &digest)?;
+        lock(&self.uploads).named(named.into_iter());
         Ok(Answer::Done { digest: Some(digest) })
     }
 
     /// Notes what an image is called and known by.
     fn enter(&self, work: &Work, config: &[u8], name: &Reference, digest: &Digest) -> Result<(), Answer> {
+        let _entering = lock(&self.entering);
         let known = self.store.image(&Digest::of(config)).ok().flatten();
         let mut origin: Origin = known.map(|image| image.origin).unwrap_or_default();
         let with_digest = |text: String| -> Result<Reference, Answer> { text.parse().map_err(invalid_name) };
@@ -117,10 +124,17 @@ impl Holder {
             if !is_blob && !is_ours {
                 return Err(missing(&descriptor.digest));
             }
-            if here.is_none() {
-                let mut blob = self.store.open_blob("layer", &descriptor.digest).map_err(broken)?;
-                take_blob(&self.store, &mut blob, &descriptor.digest, diff_id).map_err(|error| bad(chain(&error)))?;
-            }
+            let fits = match here {
+                None => {
+                    let mut blob = self.store.open_blob("layer", &descriptor.digest).map_err(broken)?;
+                    take_blob(&self.store, &mut blob, &descriptor.digest, diff_id).map(drop)
+                }
+                Some(layer) if is_blob && !is_kept_as(&layer, &descriptor.digest) => {
+                    check_blob(&self.store, &descriptor.digest, diff_id)
+                }
+                Some(_) => Ok(()),
+            };
+            fits.map_err(|error| bad(chain(&error)))?;
         }
         Ok(bytes)
     }
@@ -158,6 +172,11 @@ impl Holder {
         let pushed = |image: Image| image.origin.pushed.into_iter().find(|pushed| is_of(pushed, name));
         image.and_then(pushed).is_some_and(|pushed| pushed.digest() == Some(*digest))
     }
+}
+
+/// Whether a layer came as this blob, which was checked then.
+fn is_kept_as(layer: &Layer, digest: &Digest) -> bool {
+    matches!(&layer.record.tar, Tar::Kept { blob, .. } if blob == digest)
 }
 
 fn bad(message: impl Into<String>) -> Answer {
