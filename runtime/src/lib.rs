@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod printable;
 pub mod sys;
 pub mod spec;
 pub mod image;

@@ -202,13 +202,20 @@ fn connects_and_lookups_are_refused_at_once() {
 
 // System calls.
 
-/// A program that makes one system call with zeros and exits with its errno: an ELF header, a
+#[cfg(target_arch = "x86_64")]
+const SYS_SOCKET: i64 = 41;
+
+/// A program that makes one system call, with two arguments and zeros after them, and exits with its errno: an ELF header, a
 /// program header, and the code (elf(5)). The image has no language in which to write it.
 #[cfg(target_arch = "x86_64")]
-fn caller(number: i64) -> Vec<u8> {
+fn caller(number: i64, arguments: [i32; 2]) -> Vec<u8> {
     let mut code = vec![0xb8]; // mov eax, NUMBER
     code.extend((number as u32).to_le_bytes());
-    code.extend([0x31, 0xff, 0x31, 0xf6, 0x31, 0xd2]); // xor edi, edi; xor esi, esi; xor edx, edx
+    for (register, argument) in [0xbf, 0xbe].into_iter().zip(arguments) {
+        code.push(register); // mov edi, FIRST; mov esi, SECOND
+        code.extend(argument.to_le_bytes());
+    }
+    code.extend([0x31, 0xd2]); // xor edx, edx
     code.extend([0x4d, 0x31, 0xd2, 0x4d, 0x31, 0xc0, 0x4d, 0x31, 0xc9]); // xor r10, r10; r8; r9
     code.extend([0x0f, 0x05, 0xf7, 0xd8, 0x89, 0xc7]); // syscall; neg eax; mov edi, eax
     code.extend([0xb8, 0xe7, 0, 0, 0, 0x0f, 0x05]); // mov eax, exit_group; syscall
@@ -244,7 +251,7 @@ fn each_refused_system_call_answers_its_errno() {
         .chain([("a call of the future", 600, ENOSYS), ("getpid of x32", 0x4000_0000 + 39, ENOSYS)])
         .collect();
     let programs: Vec<(String, Vec<u8>)> =
-        calls.iter().map(|(_, number, _)| (format!("/tmp/calls/{number}"), caller(*number))).collect();
+        calls.iter().map(|(_, number, _)| (format!("/tmp/calls/{number}"), caller(*number, [0, 0]))).collect();
     let files: Vec<_> = programs.iter().map(|(path, bytes)| (path.as_str(), 0o755, bytes.as_slice())).collect();
     client::put_files(&sandbox.socket, &files).expect("the programs fit");
     let numbers = calls.iter().map(|(_, number, _)| number.to_string()).collect::<Vec<_>>().join(" ");
@@ -252,6 +259,37 @@ fn each_refused_system_call_answers_its_errno() {
     let answers: Vec<i32> = answers.lines().map(|line| line.parse().expect("a code")).collect();
     let wrong: Vec<_> = calls.iter().zip(&answers).filter(|((.., errno), answer)| errno != *answer).collect();
     assert!(answers.len() == calls.len() && wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn sockets_are_of_the_families_that_lessons_need_and_of_no_other() {
+    const EAFNOSUPPORT: i32 = 97;
+    const SOCK_DGRAM: i32 = 2;
+    const SOCK_RAW: i32 = 3;
+    let machine = Machine::new();
+    let sandbox = machine.sandbox();
+    // More than the kernel knows (socket.h: AF_MAX is 46).
+    let families = 0..48;
+    let kinds = [SOCK_DGRAM, SOCK_RAW];
+    let asks = |family: i32| kinds.map(|kind| (family, kind));
+    let programs: Vec<(String, Vec<u8>)> = families
+        .flat_map(asks)
+        .map(|(family, kind)| (format!("/tmp/sockets/{family}-{kind}"), caller(SYS_SOCKET, [family, kind])))
+        .collect();
+    let files: Vec<_> = programs.iter().map(|(path, bytes)| (path.as_str(), 0o755, bytes.as_slice())).collect();
+    client::put_files(&sandbox.socket, &files).expect("the programs fit");
+    let answers = sandbox.sh("cd /tmp/sockets; for f in *; do ./$f; echo ${f%-*} $?; done");
+    let mut open = std::collections::BTreeSet::new();
+    for line in answers.lines() {
+        let (family, errno) = line.split_once(' ').expect("two words");
+        // 0, or a kind of socket that the family does not have.
+        if errno != EAFNOSUPPORT.to_string() {
+            open.insert(family.parse::<i32>().expect("a number"));
+        }
+    }
+    let allowed = seccomp::FAMILIES.iter().map(|family| family.number).collect();
+    assert_eq!(open, allowed, "{answers}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::info::{ImageInfo, ImageState};
 use super::store::Image;
+use crate::printable::printable;
 
 /// A heading, then one image a line, its name first.
 pub fn ls_lines(images: &[ImageInfo]) -> String {
@@ -29,8 +30,10 @@ pub fn image_lines(images: &[Image]) -> String {
     table(&rows)
 }
 
-/// Rows below each other, the columns aligned.
+/// Rows below each other, the columns aligned. Much of what stands in them is a stranger's.
 pub fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let rows: Vec<[String; COLUMNS]> =
+        rows.iter().map(|row| std::array::from_fn(|column| printable(&row[column], false))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let line = |row: &[String; COLUMNS]| {

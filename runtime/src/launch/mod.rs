@@ -24,5 +24,6 @@ pub mod lease;
 pub mod plan;
 pub mod channel;
 pub mod child;
+pub mod program;
 pub mod parent;
 pub mod teardown;

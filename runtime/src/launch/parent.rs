@@ -16,6 +16,7 @@ use super::channel::{Channel, Message, StartedAt};
 use super::event::{Clock, Event, now};
 use super::lease::{self, Lease};
 use super::plan::{Host, Invalid, LaunchPlan, OOM_SCORE_ADJ};
+use super::program;
 use super::teardown::{self, Record, socket_name};
 use crate::cgroup;
 use crate::cgroup::plan::Member;
@@ -43,12 +44,12 @@ pub mod shim_fds {
 pub struct Launcher {
     pub data: DataDir,
     pub host: Host,
-    /// This program's own file: shim outside, init inside.
-    pub binary: fs::File,
+    /// This program's own file: shim outside, init inside. It has to keep its name for as long as this launches.
+    binary: fs::File,
     /// Who may connect to shims besides root.
     pub web_id: u32,
     /// Its sandboxes outlive it, and are found again by the next keeper.
-    pub kept: bool,
+    kept: bool,
 }
 
 /// An image as far as a launch needs it.
@@ -89,8 +90,14 @@ pub enum LaunchError {
 }
 
 impl Launcher {
+    /// For a command, which ends with its sandboxes.
     pub fn new(data: DataDir, host: Host, web_id: u32) -> io::Result<Self> {
-        Ok(Self { data, host, binary: fs::File::open("/proc/self/exe")?, web_id, kept: false })
+        Ok(Self { data, host, binary: program::running()?, web_id, kept: false })
+    }
+
+    /// For a keeper: its sandboxes outlive it, and the program may be replaced while it launches.
+    pub fn lasting(data: DataDir, host: Host, web_id: u32) -> io::Result<Self> {
+        Ok(Self { binary: program::kept(&data)?, data, host, web_id, kept: true })
     }
 
     /// The plan for `spec`, without doing anything; the ids are those of slot 0.
@@ -427,8 +434,7 @@ impl Launch<'_> {
     }
 
     fn clone_binary(&self) -> io::Result<OwnedFd> {
-        let path = Path::new("/proc/self/fd").join(std::os::fd::AsRawFd::as_raw_fd(&self.launcher.binary).to_string());
-        let tree = mount::clone_tree(&path)?;
+        let tree = mount::clone_tree(&program::path_of(&self.launcher.binary))?;
         mount::restrict(tree.as_fd(), mount::MOUNT_ATTR_RDONLY | mount::MOUNT_ATTR_NOSUID | mount::MOUNT_ATTR_NODEV)?;
         Ok(tree)
     }

@@ -4,10 +4,14 @@
 //! kernel that no namespace divides, or that have been the way out of containers before.
 //! Two answers: EPERM, as an unprivileged process would get it; ENOSYS, as from a kernel without the
 //! call, where programs have another way then. What is newer than this table knows is ENOSYS too.
+//! Sockets are the other way round: a list of what may be, because every other family is a protocol of its own inside
+//! the kernel, loaded as a module for whoever asks (socket(2) needs no right for that).
 
 use std::collections::BTreeMap;
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
 
 /// A refused call, and why.
 pub struct Refused {
@@ -65,6 +69,29 @@ pub const NOT_HERE: &[Refused] = &[
     refuse("process_madvise", libc::SYS_process_madvise, "of other processes' memory"),
 ];
 
+/// A family of addresses (address_families(7)) in which socket(2) and socketpair(2) work, and why.
+pub struct Family {
+    pub name: &'static str,
+    pub number: i32,
+    pub reason: &'static str,
+}
+
+const fn allow(name: &'static str, number: i32, reason: &'static str) -> Family {
+    Family { name, number, reason }
+}
+
+/// Every other is EAFNOSUPPORT, as from a kernel without it: programs that know others ask first. Left out are above all
+/// what no namespace divides (VSOCK speaks to the hypervisor, ALG works in the kernel's own cryptography), what needs a
+/// call that is refused (XDP needs bpf), and what ip(8) does by NETLINK (KEY). The rest (CAN, TIPC, RDS, SMC, KCM,
+/// BLUETOOTH, …) are protocols that no lesson has, and many of them have been a way into the kernel.
+pub const FAMILIES: &[Family] = &[
+    allow("UNIX", libc::AF_UNIX, "every service's socket; the abstract names belong to the network namespace"),
+    allow("INET", libc::AF_INET, "the network that lessons teach"),
+    allow("INET6", libc::AF_INET6, "as INET"),
+    allow("NETLINK", libc::AF_NETLINK, "ip, ss, nft and the libc's list of interfaces ask the kernel by it"),
+    allow("PACKET", libc::AF_PACKET, "tcpdump, arping and DHCP clients, on the namespace's own interfaces"),
+];
+
 /// What a container without a user namespace may not call either, unless it was given SYS_ADMIN. For a sandbox these
 /// are the subject; here a namespace of its own would give the process back, over that namespace, every capability
 /// that was taken from it, and with them the parts of the kernel that have been the way out most often.
@@ -95,10 +122,11 @@ const NEWEST_KNOWN: u32 = 467;
 
 const EPERM: u32 = libc::EPERM as u32;
 const ENOSYS: u32 = libc::ENOSYS as u32;
+const EAFNOSUPPORT: u32 = libc::EAFNOSUPPORT as u32;
 
 /// The filters to load, in order: the kernel takes the strictest answer of all.
 pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
-    Ok(vec![filter(NOT_PERMITTED, EPERM)?, filter(NOT_HERE, ENOSYS)?, newer_than_known()])
+    Ok(vec![filter(NOT_PERMITTED, EPERM)?, filter(NOT_HERE, ENOSYS)?, other_families()?, newer_than_known()])
 }
 
 /// The same for a container without a user namespace.
@@ -108,21 +136,32 @@ pub fn container_programs(may_administer: bool) -> Result<Vec<BpfProgram>, secco
         all.extend([
             filter(NOT_IN_A_CONTAINER, EPERM)?,
             filter(NOT_IN_A_CONTAINER_EITHER, ENOSYS)?,
-            by_first_argument()?,
+            clone_with_namespaces()?,
         ]);
     }
     Ok(all)
 }
 
-/// clone with a flag that makes a namespace, and sockets to the hypervisor, which no namespace divides (vsock(7)).
-fn by_first_argument() -> Result<BpfProgram, seccompiler::BackendError> {
-    use seccompiler::{SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompRule};
-    let rule = |operator, value| SeccompRule::new(vec![SeccompCondition::new(0, Dword, operator, value)?]);
-    let flag = |flag: i32| rule(SeccompCmpOp::MaskedEq(flag as u32 as u64), flag as u32 as u64);
-    let clone = NAMESPACE_FLAGS.into_iter().map(flag).collect::<Result<Vec<_>, _>>()?;
-    let socket = vec![rule(SeccompCmpOp::Eq, libc::AF_VSOCK as u64)?];
-    let rules = BTreeMap::from([(libc::SYS_clone, clone), (libc::SYS_socket, socket)]);
+/// Sockets of any family that is not in [`FAMILIES`].
+fn other_families() -> Result<BpfProgram, seccompiler::BackendError> {
+    let is_not = |family: &Family| first_argument(SeccompCmpOp::Ne, family.number);
+    let none_of_them = || SeccompRule::new(FAMILIES.iter().map(is_not).collect::<Result<_, _>>()?);
+    let rules =
+        BTreeMap::from([(libc::SYS_socket, vec![none_of_them()?]), (libc::SYS_socketpair, vec![none_of_them()?])]);
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EAFNOSUPPORT), arch())?.try_into()
+}
+
+/// clone with a flag that makes a namespace.
+fn clone_with_namespaces() -> Result<BpfProgram, seccompiler::BackendError> {
+    let has = |flag: i32| SeccompRule::new(vec![first_argument(SeccompCmpOp::MaskedEq(flag as u32 as u64), flag)?]);
+    let rules = NAMESPACE_FLAGS.into_iter().map(has).collect::<Result<Vec<_>, _>>()?;
+    let rules = BTreeMap::from([(libc::SYS_clone, rules)]);
     SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM), arch())?.try_into()
+}
+
+/// An `int`, of which the kernel takes the lower half of the register.
+fn first_argument(operator: SeccompCmpOp, value: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, u64::from(value as u32))
 }
 
 fn filter(refused: &[Refused], errno: u32) -> Result<BpfProgram, seccompiler::BackendError> {
@@ -179,6 +218,8 @@ mod tests {
             assert!(!call.reason.is_empty());
             assert!(seen.insert(call.number), "{} stands twice", call.name);
         }
+        let mut families = std::collections::BTreeSet::new();
+        assert!(FAMILIES.iter().all(|family| !family.reason.is_empty() && families.insert(family.number)));
         let count = |programs: Result<Vec<BpfProgram>, _>| programs.expect("the tables compile").len();
         assert_eq!(count(container_programs(true)), count(programs()));
         assert_eq!(count(container_programs(false)), count(programs()) + 3);

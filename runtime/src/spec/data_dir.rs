@@ -73,6 +73,11 @@ impl DataDir {
         self.run().join("shims")
     }
 
+    /// A name of the program that the keeper runs from, for as long as that one lives.
+    pub fn program(&self) -> PathBuf {
+        self.root.join("program")
+    }
+
     /// The store: the web process's own, and the only part that it may write.
     pub fn web(&self) -> PathBuf {
         self.root.join("web")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 use quayside_runtime::build::event::Event;
+use quayside_runtime::build::ignore;
 use quayside_runtime::build::plan::Wishes;
 use quayside_runtime::build::scope::{Inputs, Platform};
 use quayside_runtime::build::show;
@@ -212,12 +215,12 @@ impl Build {
             (None, None) => None,
         };
         let Some(path) = path else {
-            return Ok(("standard input".into(), read_limited(io::stdin(), "standard input")?, None));
+            return Ok(("standard input".into(), read_limited(io::stdin(), FILE_MAX_BYTES, "standard input")?, None));
         };
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let shown = path.display().to_string();
         let file = File::open(&path).with_context(|| format!("cannot open {shown}; name another by -f"))?;
-        Ok((name, read_limited(file, &shown)?, Some(path)))
+        Ok((name, read_limited(file, FILE_MAX_BYTES, &shown)?, Some(path)))
     }
 
     /// Runs a build, and shows its events in the form that was asked for.
@@ -286,14 +289,18 @@ fn live(build: impl FnOnce(&(dyn Fn(Event) + Sync)) -> Result<Image, BuildError>
     })
 }
 
-/// Ctrl-C and SIGTERM stop a build. Called before there are other threads: all of them inherit that these signals wait
+/// Ctrl-C and SIGTERM stop a build, and a second one ends this process wherever it is: what it has begun ends with it, and
+/// what it has written is whole or nothing. Called before there are other threads: all of them inherit that these signals wait
 /// for the one that is started here.
 fn stop_when_told(stop: Arc<Stop>) -> anyhow::Result<()> {
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     signals.thread_block().context("cannot listen for Ctrl-C")?;
     std::thread::spawn(move || {
-        while signals.wait().is_ok() {
+        if signals.wait().is_ok() {
             stop.stop();
+        }
+        if signals.wait().is_ok() {
+            std::process::exit(STOPPED);
         }
     });
     Ok(())
@@ -316,21 +323,25 @@ fn prepare(
 fn ignore_file(context: &Path, dockerfile: Option<&Path>) -> anyhow::Result<Option<(String, Vec<u8>)>> {
     let own = dockerfile.map(|path| PathBuf::from(format!("{}.dockerignore", path.display())));
     for path in own.into_iter().chain([context.join(".dockerignore")]) {
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-                return Ok(Some((name, bytes)));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        }
+        let shown = path.display().to_string();
+        // A pipe of a stranger's context is not waited for, and a link to a device not read without end.
+        let open = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path);
+        let file = match open {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
+        };
+        ensure!(file.metadata()?.is_file(), "cannot read {shown}: it is no file; remove it, or put patterns into it");
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        return Ok(Some((name, read_limited(file, ignore::FILE_MAX_BYTES, &shown)?)));
     }
     Ok(None)
 }
 
-fn read_limited(from: impl Read, shown: &str) -> anyhow::Result<Vec<u8>> {
+/// One byte more than may be, so that whoever looks at it says that it is too long.
+fn read_limited(from: impl Read, max: usize, shown: &str) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(FILE_MAX_BYTES as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
+    from.take(max as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
     Ok(bytes)
 }
 

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use quayside_runtime::build::cache::{Cache, Prune};
 use quayside_runtime::image::show;
+use quayside_runtime::printable::printable;
 
 use super::Data;
 
@@ -47,7 +48,11 @@ impl Builder {
             Verb::Ls { data } => {
                 for kept in open(&data)?.records()? {
                     let saves = kept.record.took_ms as f64 / 1000.0;
-                    println!("{:>10}  {saves:>7.1} s  {}", show::size(kept.record.size_bytes), kept.record.text);
+                    println!(
+                        "{:>10}  {saves:>7.1} s  {}",
+                        show::size(kept.record.size_bytes),
+                        printable(&kept.record.text, false)
+                    );
                 }
             }
             Verb::Prune { data, all, keep_bytes, until } => {

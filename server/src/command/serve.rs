@@ -138,8 +138,8 @@ pub fn keeper() -> anyhow::Result<i32> {
     telemetry::start(config.log);
     let data = DataDir::open(&config.data).context("cannot use the data directory")?;
     let host = super::host(config.cgroup_parent.as_deref())?;
-    let mut launcher = Launcher::new(data, host, config.web_uid)?;
-    launcher.kept = true;
+    let launcher = Launcher::lasting(data, host, config.web_uid)
+        .context("cannot keep the program's file by a name in the data directory, from which sandboxes have it")?;
     let config = keeper::Config {
         sandboxes_max: config.sandboxes_max,
         sources: Sources { debian_mirror: config.debian_mirror, ..Sources::default() },

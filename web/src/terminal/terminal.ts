@@ -1,27 +1,22 @@
-// One terminal: xterm.js over a Stream over a Socket.
+// One terminal: a screen (`screen`, which is xterm.js) over a Stream over a Socket. Read those first: here stands only
+// who tells whom. What is typed goes down to the stream, what comes goes through the guard (`hostile`) to the screen.
 
-import { Terminal as Xterm } from "@xterm/xterm";
-import { answerOnlyIf, isReport } from "./answers.js";
+import type { Terminal as Xterm } from "@xterm/xterm";
+import { isReport } from "./answers.js";
 import { Bell } from "./bell.js";
 import { copyText } from "../clipboard.js";
 import { Fit } from "./fit.js";
 import { Hardware } from "./hardware.js";
+import { everything, lastLines } from "./held.js";
 import { Guard } from "./hostile.js";
-import { Keys, typeWithoutKeys } from "./keys.js";
-import { Links } from "./links.js";
-import { Clipboard52, type Copied } from "./remote-copy.js";
+import type { Copied } from "./remote-copy.js";
 import type { Retry } from "../connection/retry.js";
+import { fullScreen, makeLooking, makePane, makeScreen, recolour, type Look } from "./screen.js";
 import { Socket, type Final } from "../connection/socket.js";
 import { Stream, type Effect } from "../connection/stream.js";
 import { cleanPaste, lineCount } from "./text.js";
-import { contrastOf, themeOf } from "./theme.js";
-import { scrollByTouch } from "./touch.js";
-import { measureLetters } from "./widths.js";
 import { WireError, decode, encode, type FromViewer, type Id, type RunState, type ToViewer } from "../connection/wire.js";
 import { words } from "../words.js";
-
-/** Lines kept above the screen; the server keeps a megabyte. */
-const SCROLLBACK = 5000;
 
 /** A silent connection is asked whether it lives, and given up when it does not say so. */
 const PING_EVERY_MS = 15_000;
@@ -63,13 +58,13 @@ export interface Events {
 let askedAboutLines = false;
 
 export class Terminal {
-  readonly pane = document.createElement("div");
+  readonly pane: HTMLDivElement;
   readonly xterm: Xterm;
   private readonly fit: Fit;
   private readonly hardware: Hardware;
   private readonly guard = new Guard(() => this.xterm);
   private readonly bell = new Bell();
-  private readonly looking = document.createElement("p");
+  private readonly looking: HTMLElement;
   private readonly stream: Stream;
   private readonly socket: Socket;
   /** Run actions without a final answer: sent again after each attach, under the same id. */
@@ -87,15 +82,12 @@ export class Terminal {
     viewer: Id,
     retry: Retry,
     stage: HTMLElement,
-    look: { size: number; reader: boolean },
+    look: Look,
     private readonly events: Events,
   ) {
-    this.pane.className = "pane";
-    this.pane.id = `pane-${number}`;
-    this.pane.setAttribute("role", "tabpanel");
-    this.pane.setAttribute("aria-labelledby", `tab-${number}`);
-    stage.append(this.pane);
-    this.xterm = this.makeXterm(stage, look);
+    this.pane = makePane(number, stage);
+    this.xterm = this.makeXterm(look);
+    this.looking = makeLooking(this.pane);
     this.stream = new Stream(viewer);
     this.socket = new Socket(path, retry, {
       opened: () => this.onOpened(),
@@ -129,7 +121,7 @@ export class Terminal {
   }
 
   get fullScreen(): boolean {
-    return this.xterm.buffer.active.type === "alternate";
+    return fullScreen(this.xterm);
   }
 
   focus(): void {
@@ -175,9 +167,7 @@ export class Terminal {
 
   /** The stage's colours again, after a change of the looks. */
   recolour(): void {
-    const style = getComputedStyle(this.pane);
-    this.xterm.options.theme = themeOf(style);
-    this.xterm.options.minimumContrastRatio = contrastOf(style);
+    recolour(this.xterm, this.pane);
   }
 
   setReader(on: boolean): void {
@@ -186,28 +176,12 @@ export class Terminal {
 
   /** The last lines that say something, for the phone's peek. */
   lastLines(count: number): string[] {
-    const buffer = this.xterm.buffer.active;
-    const lines: string[] = [];
-    for (let y = buffer.baseY + buffer.cursorY; y >= 0 && lines.length < count; y--) {
-      const text = buffer.getLine(y)?.translateToString(true) ?? "";
-      if (text) lines.unshift(text);
-    }
-    return lines;
+    return lastLines(this.xterm, count);
   }
 
   /** Everything that the terminal holds, as text: wrapped lines are whole again. */
   transcript(): string {
-    const buffer = this.xterm.buffer.active;
-    const lines: string[] = [];
-    for (let y = 0; y < buffer.length; y++) {
-      const line = buffer.getLine(y);
-      if (!line) continue;
-      const goesOn = buffer.getLine(y + 1)?.isWrapped ?? false;
-      const text = line.translateToString(!goesOn);
-      if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text;
-      else lines.push(text);
-    }
-    return lines.join("\n").trimEnd();
+    return everything(this.xterm);
   }
 
   /** Asks the other end whether it is there; without an answer the connection counts as lost. */
@@ -336,74 +310,26 @@ export class Terminal {
 
   // The screen
 
-  private makeXterm(stage: HTMLElement, look: { size: number; reader: boolean }): Xterm {
-    const style = getComputedStyle(stage);
-    const links = new Links(this.pane);
-    const xterm = new Xterm({
-      // Its own table of widths, and marks on what a search has found.
-      allowProposedApi: true,
-      fontFamily: style.getPropertyValue("--font-mono"),
-      fontSize: look.size,
-      lineHeight: Number(style.getPropertyValue("--term-line")) || 1.4,
-      theme: themeOf(style),
-      scrollback: SCROLLBACK,
-      minimumContrastRatio: contrastOf(style),
-      screenReaderMode: look.reader,
-      macOptionIsMeta: true,
-      rightClickSelectsWord: false,
-      linkHandler: links.handler,
-    });
-    measureLetters(xterm);
-    links.find(xterm);
-    xterm.open(this.pane);
-    this.prepareField(xterm);
-    this.showLooking();
-    scrollByTouch(this.pane, xterm);
-    xterm.onData((text) => this.onData(text));
-    xterm.onBinary((text) => {
-      if (this.writer) this.perform(this.stream.typed(Uint8Array.from(text, (c) => c.charCodeAt(0))));
-    });
-    xterm.onBell(() => this.onBell());
-    xterm.buffer.onBufferChange(() => this.events.changed());
-    const live = (): boolean => this.writer && !this.stream.replaying;
-    answerOnlyIf(xterm, live);
-    new Clipboard52(xterm, this.pane, { may: live, copy: copyText, say: (what) => this.events.copied(what) });
-    new Keys(xterm, {
-      type: (text) => this.onData(text),
-      copy: () => this.copySelection(),
+  private makeXterm(look: Look): Xterm {
+    return makeScreen(this.number, this.pane, look, {
+      data: (text) => this.onData(text),
+      binary: (bytes) => {
+        if (this.writer) this.perform(this.stream.typed(bytes));
+      },
+      pasted: (text) => this.paste(text),
+      copySelection: () => this.copySelection(),
+      isLive: () => this.writer && !this.stream.replaying,
+      rang: () => this.onBell(),
+      changed: () => this.events.changed(),
+      copied: (what) => this.events.copied(what),
       leave: (backwards) => this.events.leave(backwards),
-      fullScreen: () => this.fullScreen,
+      focused: () => this.events.focused(),
       isSplit: () => this.events.isSplit(),
     });
-    typeWithoutKeys(xterm, (text) => this.onData(text));
-    // Before xterm's own listener, which would let control characters through.
-    this.pane.addEventListener("paste", (event) => this.onPaste(event), { capture: true });
-    this.pane.addEventListener("focusin", () => this.events.focused());
-    return xterm;
-  }
-
-  private showLooking(): void {
-    this.looking.className = "pane__looking";
-    this.looking.textContent = words.terminal.looking;
-    this.looking.hidden = true;
-    this.pane.append(this.looking);
   }
 
   private onBell(): void {
     if (!this.stream.replaying && this.bell.rings()) this.events.rang();
-  }
-
-  /** The hidden field that takes the keys: no phone shall correct or capitalise a command. */
-  private prepareField(xterm: Xterm): void {
-    const field = xterm.textarea;
-    if (!field) return;
-    for (const name of ["autocapitalize", "autocorrect", "autocomplete"]) field.setAttribute(name, "off");
-    field.spellcheck = false;
-    field.setAttribute("aria-label", words.terminal.name(this.number));
-    field.setAttribute("aria-describedby", "way-out");
-    // xterm.js shows no cursor before it was focused once; a prompt without one looks dead.
-    field.dispatchEvent(new FocusEvent("focus"));
-    field.dispatchEvent(new FocusEvent("blur"));
   }
 
   private onData(text: string): void {
@@ -413,12 +339,6 @@ export class Terminal {
     }
     if (this.isLooking && isReport(text)) return;
     this.type(this.events.modify(text));
-  }
-
-  private onPaste(event: ClipboardEvent): void {
-    event.preventDefault();
-    event.stopPropagation();
-    this.paste(event.clipboardData?.getData("text/plain") ?? "");
   }
 
   private copySelection(): void {

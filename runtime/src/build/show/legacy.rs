@@ -11,9 +11,9 @@
 
 use std::fmt::Write;
 
-use super::printable;
 use crate::build::event::{Event, InstructionLine, What};
 use crate::image::Digest;
+use crate::printable::printable;
 
 #[derive(Debug, Default)]
 pub struct Legacy {
@@ -35,7 +35,9 @@ impl Legacy {
             What::Warning { text } => line(&mut out, &format!("[Warning] {}", printable(text, false))),
             What::Began { part } => self.begin(*part, &mut out),
             What::Hit { .. } if self.is_open => line(&mut out, " ---> Using cache"),
-            What::Missed { words, .. } if self.is_open => line(&mut out, &format!(" ---> Not in the cache: {words}")),
+            What::Missed { words, .. } if self.is_open => {
+                line(&mut out, &format!(" ---> Not in the cache: {}", printable(words, false)))
+            }
             What::Output { line: text, .. } => line(&mut out, &printable(text, true)),
             What::Failed { message, .. } => line(&mut out, &printable(message, false)),
             What::Built { image, names, .. } => {

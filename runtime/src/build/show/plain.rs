@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{printable, seconds};
+use super::seconds;
 use crate::build::event::{Event, What};
+use crate::printable::printable;
 
 /// What has been shown so far.
 #[derive(Debug, Default)]
@@ -48,7 +49,9 @@ impl Plain {
             }
             What::Note { part, text } => self.say(*part, &printable(text, false), &mut out),
             What::Hit { part } => self.end(*part, "CACHED", &mut out),
-            What::Missed { part, words, .. } => self.say(*part, &format!("missed: {words}"), &mut out),
+            What::Missed { part, words, .. } => {
+                self.say(*part, &format!("missed: {}", printable(words, false)), &mut out)
+            }
             What::Output { part, line, .. } => {
                 let since = event.at_ms.saturating_sub(self.began_ms.get(part).copied().unwrap_or(0));
                 let text = format!("{}.{:03} {}", since / 1000, since % 1000, printable(line, true));

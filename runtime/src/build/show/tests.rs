@@ -126,14 +126,6 @@ fn a_frame_is_drawn_over_the_one_before_also_in_a_narrower_window() {
 }
 
 #[test]
-fn nothing_that_a_command_writes_moves_the_cursor() {
-    let hostile = "a\u{1b}[2J\u{1b}[10;10Hb\u{1b}]0;title\u{7}\u{1b}[31mred\u{1b}[0m\u{8}";
-    assert_eq!(printable(hostile, false), "ab\\u{1b}]0;title\\u{7}red\\u{8}");
-    assert_eq!(printable(hostile, true), "ab\\u{1b}]0;title\\u{7}\u{1b}[31mred\u{1b}[0m\\u{8}");
-    assert_eq!(printable("\u{1b}[ä", false), "\\u{1b}[ä");
-}
-
-#[test]
 fn json_is_one_event_a_line() {
     let text: String = build().iter().map(json).collect();
     assert_eq!(text.lines().count(), build().len());

@@ -14,8 +14,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{printable, seconds};
+use super::seconds;
 use crate::build::event::{Event, What};
+use crate::printable::printable;
 
 /// How many last lines of output a running part shows.
 const OUTPUT_LINES: usize = 5;
@@ -82,7 +83,7 @@ impl Tty {
             }
             What::Note { text, .. } => part.doing = Some(printable(text, false)),
             What::Hit { .. } => part.ended = Some(End::Cached),
-            What::Missed { words, .. } => part.why = Some(words.clone()),
+            What::Missed { words, .. } => part.why = Some(printable(words, false)),
             What::Output { line, .. } => {
                 part.output.push_back(printable(line, false));
                 if part.output.len() > FAILED_LINES {

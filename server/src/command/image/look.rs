@@ -3,6 +3,7 @@
 use clap::Args;
 use quayside_runtime::image::store::Usage;
 use quayside_runtime::image::{Image, Reference, show};
+use quayside_runtime::printable;
 use serde_json::json;
 
 use super::super::Data;
@@ -52,7 +53,7 @@ impl Inspect {
         let store = open(&self.data.images()?)?;
         let images = self.names.iter().map(|name| store.resolve(name));
         let all = images.map(|image| image.map(|image| inspected(&image))).collect::<Result<Vec<_>, _>>()?;
-        println!("{}", serde_json::to_string_pretty(&all)?);
+        println!("{}", printable::json(&serde_json::to_string_pretty(&all)?));
         Ok(())
     }
 }
