@@ -1,11 +1,12 @@
 //! The keeper's loop: what it waits for, and when it ends.
 //!
 //! Read this first: the state of a keeper is here, and its loop. Then `workers`, which do what takes time; `sandboxes`,
-//! which is what all of it is for; `images`; and `connections`, the edge to those who ask.
+//! which is what all of it is for; `images`; `processors`; and `connections`, the edge to those who ask.
 
 mod workers;
 mod sandboxes;
 mod images;
+mod processors;
 mod connections;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,17 +17,16 @@ use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use self::connections::bind;
+use self::processors::Processors;
 use self::sandboxes::Sandbox;
 use self::workers::{Task, Waiting};
 use super::protocol::{Body, Failure, FailureCode, ImageState};
 use super::worker::Worker;
-use crate::cgroup::tree::{sweep_parents, take_turns};
-use crate::cgroup::turns::{Governor, LOOK, Together, Used};
+use crate::cgroup::tree::sweep_parents;
 use crate::image::{Sources, Store};
 use crate::launch::parent::{Launcher, reopen_shim};
 use crate::launch::teardown::{self, Record, socket_name};
@@ -76,6 +76,7 @@ struct Caller {
     connection: u32,
     request: u64,
 }
+
 struct Keeper<'a> {
     launcher: Launcher,
     config: Config,
@@ -83,10 +84,7 @@ struct Keeper<'a> {
     log: &'a mut Log,
     listener: UnixListener,
     signals: SignalFd,
-    /// When to look again who uses the processors.
-    look: TimerFd,
-    governor: Governor,
-    used: Option<Used>,
+    processors: Processors,
     connections: BTreeMap<u32, Frames>,
     sandboxes: BTreeMap<SandboxId, Sandbox>,
     workers: BTreeMap<u32, (Task, Worker)>,
@@ -118,8 +116,6 @@ impl<'a> Keeper<'a> {
         }
         mask.thread_block()?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        let look = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        look.set(Expiration::Interval(LOOK.into()), TimerSetTimeFlags::empty())?;
         let listener = bind(&launcher)?;
         let images_wanted = config.prepare.iter().cloned().collect();
         let mut keeper = Self {
@@ -129,9 +125,7 @@ impl<'a> Keeper<'a> {
             log,
             listener,
             signals,
-            look,
-            governor: Governor::default(),
-            used: None,
+            processors: Processors::new()?,
             connections: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -159,7 +153,7 @@ impl<'a> Keeper<'a> {
             Ok(shim) => drop(self.sandboxes.insert(id, Sandbox::Running { record: Box::new(record), shim })),
             Err(_) => {
                 self.sandboxes.insert(id, Sandbox::Destroying { callers: Vec::new(), why: None });
-                self.waiting.push_back(Waiting::Destroy(record, None));
+                self.waiting.push_back(Waiting::Destroy(Box::new(record), None));
             }
         }
     }
@@ -201,7 +195,7 @@ impl<'a> Keeper<'a> {
         let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
         let mut sources = vec![Source::Signals, Source::Listener];
         if !self.sandboxes.is_empty() {
-            fds.push(PollFd::new(&self.look, PollFlags::IN));
+            fds.push(PollFd::new(&self.processors.timer, PollFlags::IN));
             sources.push(Source::Look);
         }
         for (&id, frames) in &self.connections {
@@ -251,20 +245,6 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Whether sandboxes give way to the host's own programs, or have a share beside them.
-    fn look_who_uses_the_processors(&mut self) {
-        let _ = self.look.wait(); // takes what has expired: it does not block
-        let host = &mut self.launcher.host;
-        let used = Used::read(&host.cgroups, &host.cgroup_parent);
-        let before = std::mem::replace(&mut self.used, used);
-        let (Some(before), Some(used)) = (before, used) else { return };
-        host.turns = self.governor.look(used.since(&before));
-        let Some(together) = Together::new(&host.cgroups, &host.cgroup_parent, host.turns) else { return };
-        // Each time, as `quayside run` may have said something else. Not said to the operator each time: the
-        // next launch meets the same files, and fails in words.
-        let _ = take_turns(&together);
-    }
-
     fn make_disk_ready(&mut self) {
         let size = Limits::default().disk_max_bytes;
         let name = self.new_id().to_string();
@@ -287,7 +267,7 @@ impl<'a> Keeper<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Signals,
-    /// [`LOOK`] is over.
+    /// A moment is over.
     Look,
     Listener,
     Connection(u32),
