@@ -159,7 +159,7 @@ impl<'a> Keeper<'a> {
             Ok(shim) => drop(self.sandboxes.insert(id, Sandbox::Running { record: Box::new(record), shim })),
             Err(_) => {
                 self.sandboxes.insert(id, Sandbox::Destroying { callers: Vec::new(), why: None });
-                self.waiting.push_back(Waiting::Destroy(record, None));
+                self.waiting.push_back(Waiting::Destroy(Box::new(record), None));
             }
         }
     }

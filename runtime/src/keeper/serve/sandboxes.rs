@@ -71,7 +71,7 @@ impl Keeper<'_> {
             Some(Sandbox::Running { record, shim }) => {
                 let callers = caller.into_iter().collect();
                 self.sandboxes.insert(id, Sandbox::Destroying { callers, why: None });
-                self.waiting.push_back(Waiting::Destroy(*record, Some(shim)));
+                self.waiting.push_back(Waiting::Destroy(record, Some(shim)));
             }
         }
     }
@@ -81,7 +81,7 @@ impl Keeper<'_> {
         if let Some(Sandbox::Running { record, .. }) = self.sandboxes.remove(&id) {
             let why = "its first process, or the process that owns its terminals, has ended".to_owned();
             self.sandboxes.insert(id, Sandbox::Destroying { callers: Vec::new(), why: Some(why) });
-            self.waiting.push_back(Waiting::Destroy(*record, None));
+            self.waiting.push_back(Waiting::Destroy(record, None));
         }
     }
 
@@ -100,7 +100,7 @@ impl Keeper<'_> {
             }
             None => {
                 self.sandboxes.insert(id, Sandbox::Destroying { callers: doomed, why: None });
-                self.waiting.push_back(Waiting::Destroy(record, None));
+                self.waiting.push_back(Waiting::Destroy(Box::new(record), None));
             }
         }
     }

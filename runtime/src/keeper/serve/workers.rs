@@ -24,7 +24,7 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) enum Waiting {
     Create(SandboxSpec),
-    Destroy(Record, Option<OwnedFd>),
+    Destroy(Box<Record>, Option<OwnedFd>),
 }
 
 impl Keeper<'_> {
