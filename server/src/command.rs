@@ -1,12 +1,15 @@
 //! The command line: what each subcommand is asked, and nothing of how it is done.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::cgroup::turns::Turns;
+use quayside_runtime::container::InContainers;
+use quayside_runtime::image::Sources;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
@@ -126,6 +129,12 @@ fn open(settings: &Settings) -> anyhow::Result<DataDir> {
     let path = settings.data.display();
     DataDir::open(&settings.data)
         .with_context(|| format!("cannot use the data directory {path}; name another by --data"))
+}
+
+/// From where images are made, and who runs the programs that some layers are made by.
+fn sources(debian_mirror: Option<String>) -> anyhow::Result<Sources> {
+    let errands = InContainers::of_this_program().context("cannot open this program")?;
+    Ok(Sources { debian_mirror, errands: Some(Arc::new(errands)), ..Sources::default() })
 }
 
 /// What this host is, as far as launches depend on it.

@@ -28,6 +28,7 @@ mod elf;
 mod unpack;
 mod progress;
 mod info;
+pub mod errand;
 pub mod host;
 pub mod debian;
 pub mod recipe;

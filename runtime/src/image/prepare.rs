@@ -9,17 +9,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::archive::pack::pack;
 use super::beneath::Root;
 use super::catalogue::{self, Made, Offer};
 use super::debian::{self, DebianError, Mirrors, PackageSet, Site, TIME, Tree, Workshop};
 use super::digest::Digest;
+use super::errand::Errands;
 use super::host;
 use super::info::{ImageInfo, ImageState};
 use super::oci::{Empty, History, ImageConfig, RootFs, RunConfig};
 use super::progress::{Meter, Progress, watched};
-use super::recipe::{self, RecipeError};
+use super::recipe::{self, Bench, RecipeError};
 use super::reference::Reference;
 use super::store::locks::{self, Sharing};
 use super::store::{Image, ImageError, Layer, LayerRecord, Origin, Store, Tar, Work};
@@ -39,12 +42,22 @@ pub struct Sources {
     pub debian_mirror: Option<String>,
     /// A proxy for downloads. Without one, apt's own is used.
     pub proxy: Option<String>,
+    /// Who runs the programs that layers are made by; without, those layers cannot be made.
+    pub errands: Option<Arc<dyn Errands>>,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { apt: "/etc/apt".into(), debian_mirror: None, proxy: None }
+        Self { apt: "/etc/apt".into(), debian_mirror: None, proxy: None, errands: None }
     }
+}
+
+/// What all layers of one preparation are made with.
+struct Yard<'a> {
+    work: &'a Work,
+    site: &'a Site<'a>,
+    meter: &'a Meter,
+    errands: Option<&'a dyn Errands>,
 }
 
 impl Store {
@@ -146,12 +159,13 @@ impl Store {
         let site = sources.site(&mirrors, &cache, &folder);
         let meter = Meter::default();
         missing().try_for_each(|layer| layer.effort().map(|bytes| meter.expect(bytes)).map_err(failed(layer)))?;
+        let yard = Yard { work, site: &site, meter: &meter, errands: sources.errands.as_deref() };
         let (made, notices) = watched(&meter, report, || {
             let (mut made, mut notices) = (Vec::<Layer>::new(), Vec::new());
             for (layer, key) in &steps {
                 made.push(match known.get(key) {
                     Some(layer) => layer.clone(),
-                    None => self.make_layer(layer, &made, work, &site, &meter, &mut notices)?,
+                    None => self.make_layer(layer, &made, &yard, &mut notices)?,
                 });
             }
             Ok::<_, ImageError>((made, notices))
@@ -164,20 +178,21 @@ impl Store {
         &self,
         layer: &'static recipe::Layer,
         below: &[Layer],
-        work: &Work,
-        site: &Site,
-        meter: &Meter,
+        yard: &Yard,
         notices: &mut Vec<String>,
     ) -> Result<Layer, ImageError> {
+        let Yard { work, site, meter, errands } = *yard;
+        let paths: Vec<PathBuf> = below.iter().map(|layer| layer.path.clone()).collect();
         let below: Vec<Root> = below
             .iter()
             .map(|layer| Root::open(&layer.path).map_err(ImageError::store("open", &layer.path)))
             .collect::<Result<_, _>>()?;
         let draft = work.layer()?;
         let root = draft.root()?;
+        let bench = Bench { layers: &paths, top: &draft.diff(), errands };
         let made = Workshop::open(site, meter)
             .map_err(|error| RecipeError::from(DebianError::from(error)))
-            .and_then(|workshop| recipe::make(layer, &workshop, &Tree::new(&root, &below)));
+            .and_then(|workshop| recipe::make(layer, &bench, &workshop, &Tree::new(&root, &below)));
         let new = match (made, layer.instead) {
             (Ok(new), _) => new,
             (Err(error), Some(instead)) if error.is_of_the_mirror() => {
@@ -185,7 +200,7 @@ impl Store {
                 meter.doing(why.clone());
                 notices.push(why);
                 drop(draft);
-                return self.make_layer(instead, &[], work, site, meter, notices);
+                return self.make_layer(instead, &[], yard, notices);
             }
             (Err(error), _) => return Err(failed(layer)(error)),
         };

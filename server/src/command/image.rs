@@ -142,7 +142,7 @@ impl Image {
 fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDir, Sources)> {
     let flags = flag("--debian-mirror", "images.debian-mirror", debian_mirror);
     let settings = data.load(flags.into_iter().collect())?.merged.settings;
-    let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
+    let sources = super::sources(settings.images.debian_mirror.clone())?;
     Ok((data.images()?, sources))
 }
 

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use quayside_runtime::image::Sources;
 use quayside_runtime::launch::parent::Layers;
 
 use super::Data;
@@ -170,9 +169,10 @@ impl Test {
     /// Every image that the items need, or why it is not to be had.
     fn prepare_images(&self, items: &[(&str, &Item)]) -> anyhow::Result<BTreeMap<String, Result<Layers, String>>> {
         let mut images = BTreeMap::new();
+        let sources = super::sources(self.data.settings()?.images.debian_mirror)?;
         for name in items.iter().filter_map(|(_, item)| self.image_of(item)) {
             if !images.contains_key(name) {
-                let prepared = super::image::prepare(&self.data.open()?, name, &Sources::default());
+                let prepared = super::image::prepare(&self.data.open()?, name, &sources);
                 let layers = prepared
                     .map(|image| Layers { bottom_to_top: image.layer_paths(), env: image.env() })
                     .map_err(|error| format!("its image {name} cannot be prepared: {error:#}"));

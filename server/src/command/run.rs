@@ -55,8 +55,9 @@ pub struct Run {
 
 impl Run {
     pub fn main(self) -> anyhow::Result<i32> {
-        let data = self.data.open()?;
-        let layers = layers(&data, &self.image)?;
+        let settings = self.data.settings()?;
+        let data = super::open(&settings)?;
+        let layers = layers(&data, &self.image, &super::sources(settings.images.debian_mirror)?)?;
         let launcher = Launcher::new(data, self.data.host()?, lease::WEB_ID)?;
         let spec = SandboxSpec {
             id: SandboxId::random(),
@@ -229,13 +230,13 @@ fn window_size() -> (u16, u16) {
 }
 
 /// A path with a slash is a root file system; anything else a name of the catalogue, prepared on demand.
-fn layers(data: &DataDir, image: &str) -> anyhow::Result<Layers> {
+fn layers(data: &DataDir, image: &str, sources: &Sources) -> anyhow::Result<Layers> {
     if image.contains('/') {
         let path = Path::new(image);
         ensure!(path.is_dir(), "there is no directory {image} to take as a root file system");
         return Ok(Layers { bottom_to_top: vec![PathBuf::from(path)], env: Vec::new() });
     }
-    let image = super::image::prepare(data, image, &Sources::default())?;
+    let image = super::image::prepare(data, image, sources)?;
     Ok(Layers { bottom_to_top: image.layer_paths(), env: image.env() })
 }
 
