@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +11,8 @@ use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::cgroup::turns::Turns;
 use quayside_runtime::container::InContainers;
 use quayside_runtime::image::Sources;
+use quayside_runtime::image::catalogue::listed::Listed;
+use quayside_runtime::image::registry::Credentials;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
@@ -132,9 +135,16 @@ fn open(settings: &Settings) -> anyhow::Result<DataDir> {
 }
 
 /// From where images are made, and who runs the programs that some layers are made by.
-fn sources(debian_mirror: Option<String>) -> anyhow::Result<Sources> {
+fn sources(images: &config::Images) -> anyhow::Result<Sources> {
     let errands = InContainers::of_this_program().context("cannot open this program")?;
-    Ok(Sources { debian_mirror, errands: Some(Arc::new(errands)), ..Sources::default() })
+    Ok(Sources {
+        debian_mirror: images.debian_mirror.clone(),
+        errands: Some(Arc::new(errands)),
+        listed: Listed::parse_all(&images.catalogue).context("cannot use the setting images.catalogue")?,
+        access: image::access(images, Credentials::default())?,
+        real_within: Duration::from_secs(images.real_within_seconds.into()),
+        ..Sources::default()
+    })
 }
 
 /// What this host is, as far as launches depend on it.

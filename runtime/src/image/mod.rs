@@ -36,8 +36,8 @@ pub mod catalogue;
 pub mod store;
 pub mod layer_in;
 pub mod transfer;
-mod prepare;
 pub mod registry;
+mod prepare;
 pub mod show;
 
 pub use debian::learner_packages;

@@ -120,7 +120,7 @@ impl Build {
     pub fn main(self) -> anyhow::Result<i32> {
         let settings = self.data.settings()?;
         let store = super::image::open(&self.data.images()?)?;
-        let sources = super::sources(settings.images.debian_mirror.clone())?;
+        let sources = super::sources(&settings.images)?;
         let job = self.job()?;
         ensure!(nix::unistd::geteuid().is_root(), "a build makes containers, which only root may; use sudo");
         let runner = Runner::new(&File::open("/proc/self/exe").context("cannot open this program")?)

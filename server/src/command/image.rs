@@ -6,13 +6,16 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use quayside_runtime::image::catalogue::listed::Listed;
 use quayside_runtime::image::debian::sets;
+use quayside_runtime::image::registry::{Access, Credentials, Mirror};
 use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, show};
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
 
 use super::{DATA_INSIDE, Data, flag};
+use crate::config::Images;
 
 mod files;
 mod look;
@@ -88,8 +91,9 @@ impl Image {
     pub fn main(self) -> anyhow::Result<i32> {
         match self.verb {
             Verb::Ls { data } => {
+                let listed = Listed::parse_all(&data.settings()?.images.catalogue)?;
                 let store = open(&data.images()?)?;
-                print!("{}", show::ls_lines(&store.list()));
+                print!("{}", show::ls_lines(&store.list(&listed)));
                 let (here, broken): (Vec<_>, Vec<_>) = store.images()?.into_iter().partition(Result::is_ok);
                 let here: Vec<Ready> = here.into_iter().flatten().collect();
                 if !here.is_empty() {
@@ -99,7 +103,9 @@ impl Image {
             }
             Verb::Prepare { data, debian_mirror, names } => {
                 let (data, sources) = sources(&data, debian_mirror)?;
-                let all = || open(&data).map(|store| store.list().into_iter().map(|image| image.name).collect());
+                let all = || {
+                    open(&data).map(|store| store.list(&sources.listed).into_iter().map(|image| image.name).collect())
+                };
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {
                     let image = prepare(&data, &name, &sources)?;
@@ -142,8 +148,8 @@ impl Image {
 fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDir, Sources)> {
     let flags = flag("--debian-mirror", "images.debian-mirror", debian_mirror);
     let settings = data.load(flags.into_iter().collect())?.merged.settings;
-    let sources = super::sources(settings.images.debian_mirror.clone())?;
-    Ok((data.images()?, sources))
+    let access = access(&settings.images, registry::logins()?)?;
+    Ok((data.images()?, Sources { access, ..super::sources(&settings.images)? }))
 }
 
 /// The images of a data directory; over those of the host, where it is a sandbox's own.
@@ -152,6 +158,13 @@ pub fn open(data: &DataDir) -> anyhow::Result<Store> {
     let store = Store::open(&images).with_context(|| format!("cannot open the images at {}", images.display()))?;
     let is_of_sandbox = fs::canonicalize(DATA_INSIDE).is_ok_and(|own| images.starts_with(own));
     Ok(if is_of_sandbox && Path::new(IMAGES_INSIDE).is_dir() { store.over(IMAGES_INSIDE) } else { store })
+}
+
+/// How registries are spoken to, as the settings say.
+pub fn access(images: &Images, credentials: Credentials) -> anyhow::Result<Access> {
+    let mirrors = images.registry_mirrors.iter().map(|text| Mirror::parse(text));
+    let mirrors = mirrors.collect::<Result<_, _>>().context("cannot use the setting images.registry-mirrors")?;
+    Ok(Access { credentials, mirrors, proxy: images.proxy.clone(), insecure: false })
 }
 
 /// Makes `name` ready if it is not, with its progress on standard error.

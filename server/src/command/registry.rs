@@ -60,7 +60,7 @@ impl Registry {
         .context("cannot start the process that speaks HTTP")?;
         drop((theirs, listener));
         eprintln!("images are served on {address}: docker pull localhost:{}/NAME; Ctrl-C ends it", address.port());
-        let sources = super::sources(settings.images.debian_mirror.clone())?;
+        let sources = super::sources(&settings.images)?;
         let served = Arc::new(Holder::new(store, sources, address.port())).serve(ours);
         let _ = kill(child.pid, Signal::SIGKILL);
         let ended = waitpid(child.pid, None);

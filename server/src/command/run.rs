@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
 use quayside_runtime::cgroup::tree::sweep_parents;
-use quayside_runtime::image::Sources;
+use quayside_runtime::image::{Sources, catalogue};
 use quayside_runtime::launch::event::Event;
 use quayside_runtime::launch::parent::{Launcher, Layers, Running};
 use quayside_runtime::launch::{lease, teardown};
@@ -57,7 +57,8 @@ impl Run {
     pub fn main(self) -> anyhow::Result<i32> {
         let settings = self.data.settings()?;
         let data = super::open(&settings)?;
-        let layers = layers(&data, &self.image, &super::sources(settings.images.debian_mirror)?)?;
+        self.refuse_what_is_no_machine()?;
+        let layers = layers(&data, &self.image, &super::sources(&settings.images)?)?;
         let launcher = Launcher::new(data, self.data.host()?, lease::WEB_ID)?;
         let spec = SandboxSpec {
             id: SandboxId::random(),
@@ -101,6 +102,19 @@ impl Run {
         let code = result?;
         ended?;
         Ok(code)
+    }
+
+    /// Before anything is prepared: what is made for one service, or to be built upon, has no shell to log in to.
+    fn refuse_what_is_no_machine(&self) -> anyhow::Result<()> {
+        let name = self.image.parse().ok();
+        let offer = name.and_then(|name| catalogue::answering(&name)).filter(|offer| !offer.is_machine);
+        let Some(offer) = offer.filter(|_| self.command.is_empty() && !self.image.contains('/')) else { return Ok(()) };
+        let machines: Vec<&str> = catalogue::CATALOGUE.iter().filter(|it| it.is_machine).map(|it| it.name).collect();
+        bail!(
+            "{0} is no machine to log in to: it is there for Dockerfiles, and for commands of its own; run one (quayside run {0} -- COMMAND), or log in to {1}",
+            self.image,
+            machines.join(", ")
+        );
     }
 
     fn with_pipes(&self, socket: &Path) -> anyhow::Result<i32> {

@@ -141,8 +141,8 @@ pub fn keeper() -> anyhow::Result<i32> {
         .context("cannot keep the program's file by a name in the data directory, from which sandboxes have it")?;
     let config = keeper::Config {
         sandboxes_max: config.sandboxes_max,
-        sources: super::sources(config.debian_mirror)?,
-        prepare: config.prepare,
+        sources: super::sources(&config.images)?,
+        prepare: config.images.prepare,
         build: env!("CARGO_PKG_VERSION").into(),
         memory_bytes: memory_bytes(&launcher.host.cgroups, &launcher.host.cgroup_parent),
     };
