@@ -313,10 +313,10 @@ fn prepare(
     sources: &Sources,
     report: &mut dyn FnMut(Progress),
 ) -> Result<Option<Image>, ImageError> {
-    match catalogue::answering(&name.parse()?) {
-        Some(_) => store.prepare(name, sources, report).map(Some),
-        None => Ok(None),
-    }
+    let wanted: Reference = name.parse()?;
+    let is_offered =
+        catalogue::answering(&wanted).is_some() || sources.listed.iter().any(|listed| listed.is_called(&wanted));
+    if is_offered { store.prepare(name, sources, report).map(Some) } else { Ok(None) }
 }
 
 /// `Dockerfile.dockerignore` beside the Dockerfile wins over `.dockerignore` in the context, as in Docker.

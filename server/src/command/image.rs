@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::Context;
@@ -110,6 +111,7 @@ impl Image {
                 for name in names {
                     let image = prepare(&data, &name, &sources)?;
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
+                    image.origin.notices.iter().for_each(|notice| eprintln!("    {notice}"));
                 }
             }
             Verb::Pull(pull) => pull.main()?,
@@ -177,7 +179,8 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
         let mut stderr = io::stderr();
         // A terminal sees every step of the way, a log each stage once.
         let _ = if on_terminal {
-            write!(stderr, "\r\x1b[Kpreparing {name}: {doing}{share}")
+            let line = format!("preparing {name}: {doing}{share}");
+            write!(stderr, "\r\x1b[K{}", fitting(&line, columns()))
         } else if doing != last {
             writeln!(stderr, "preparing {name}: {doing}")
         } else {
@@ -190,6 +193,20 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
         eprint!("\r\x1b[K");
     }
     Ok(image?)
+}
+
+/// What fits in one row: of a line that is broken, only the last row could be written over.
+fn fitting(line: &str, columns: usize) -> String {
+    // The last column is left free: some terminals go on to the next row after it.
+    let room = columns.saturating_sub(1);
+    match line.chars().count() > room {
+        true => line.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
+        false => line.to_owned(),
+    }
+}
+
+fn columns() -> usize {
+    quayside_runtime::sys::window_size(io::stderr().as_fd()).map_or(80, |(columns, _)| columns.into())
 }
 
 /// The layers that sandboxes run on.
@@ -205,4 +222,17 @@ pub fn layers_in_use(data: &DataDir) -> anyhow::Result<Vec<std::path::PathBuf>> 
         Found::Dead(_) | Found::Unknown(_) => Vec::new(),
     };
     Ok(found.into_iter().flat_map(layers).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_progress_is_never_wider_than_its_terminal() {
+        assert_eq!(fitting("preparing nginx: fetching", 80), "preparing nginx: fetching");
+        assert_eq!(fitting("preparing nginx: fetching", 12), "preparing …");
+        assert_eq!(fitting("preparing", 10), "preparing");
+        assert_eq!(fitting("preparing", 0), "…");
+    }
 }

@@ -57,7 +57,11 @@ impl Run {
     pub fn main(self) -> anyhow::Result<i32> {
         let settings = self.data.settings()?;
         let data = super::open(&settings)?;
-        self.refuse_what_is_no_machine()?;
+        if self.command.is_empty()
+            && let Some(why) = no_machine(&self.image)
+        {
+            bail!(why);
+        }
         let layers = layers(&data, &self.image, &super::sources(&settings.images)?)?;
         let launcher = Launcher::new(data, self.data.host()?, lease::WEB_ID)?;
         let spec = SandboxSpec {
@@ -102,19 +106,6 @@ impl Run {
         let code = result?;
         ended?;
         Ok(code)
-    }
-
-    /// Before anything is prepared: what is made for one service, or to be built upon, has no shell to log in to.
-    fn refuse_what_is_no_machine(&self) -> anyhow::Result<()> {
-        let name = self.image.parse().ok();
-        let offer = name.and_then(|name| catalogue::answering(&name)).filter(|offer| !offer.is_machine);
-        let Some(offer) = offer.filter(|_| self.command.is_empty() && !self.image.contains('/')) else { return Ok(()) };
-        let machines: Vec<&str> = catalogue::CATALOGUE.iter().filter(|it| it.is_machine).map(|it| it.name).collect();
-        bail!(
-            "{0} is no machine to log in to: it is there for Dockerfiles, and for commands of its own; run one (quayside run {0} -- COMMAND), or log in to {1}",
-            self.image,
-            machines.join(", ")
-        );
     }
 
     fn with_pipes(&self, socket: &Path) -> anyhow::Result<i32> {
@@ -243,6 +234,19 @@ fn window_size() -> (u16, u16) {
     quayside_runtime::sys::window_size(io::stdout().as_fd()).unwrap_or((80, 24))
 }
 
+/// Why nobody can log in to an image, if that is so; said before anything is prepared. What is made for one service, or
+/// to be built upon, has no shell of the kind that a machine has.
+fn no_machine(image: &str) -> Option<String> {
+    let offer = catalogue::answering(&image.parse().ok()?)?;
+    let machines = catalogue::CATALOGUE.iter().filter(|it| it.is_machine).map(|it| it.name).collect::<Vec<_>>();
+    (!offer.is_machine && !image.contains('/')).then(|| {
+        format!(
+            "{image} is no machine to log in to: it is there for Dockerfiles, and for commands of its own; run one (quayside run {image} -- COMMAND), or log in to {}",
+            machines.join(", ")
+        )
+    })
+}
+
 /// A path with a slash is a root file system; anything else a name of the catalogue, prepared on demand.
 fn layers(data: &DataDir, image: &str, sources: &Sources) -> anyhow::Result<Layers> {
     if image.contains('/') {
@@ -278,4 +282,18 @@ fn end(data: &DataDir, running: &Running) -> anyhow::Result<()> {
     let destroyed = teardown::destroy(data, &running.record).context("cannot remove the sandbox");
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(running.record.shim_pid), None);
     destroyed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_machines_are_logged_in_to_and_who_asks_for_another_hears_what_to_do() {
+        for image in ["host", "learner", "learner-docker", "/srv/root", "somebodys-own"] {
+            assert_eq!(no_machine(image), None, "{image}");
+        }
+        let words = no_machine("nginx:1.25").expect("nginx is a service");
+        assert!(words.contains("quayside run nginx:1.25 -- COMMAND") && words.contains("learner"), "{words}");
+    }
 }
