@@ -1,12 +1,18 @@
 //! The command line: what each subcommand is asked, and nothing of how it is done.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quayside_runtime::cgroup::layout::Layout;
 use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::cgroup::turns::Turns;
+use quayside_runtime::container::InContainers;
+use quayside_runtime::image::Sources;
+use quayside_runtime::image::catalogue::listed::Listed;
+use quayside_runtime::image::registry::Credentials;
 use quayside_runtime::launch::plan::{Host, staging_directory};
 use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
@@ -126,6 +132,19 @@ fn open(settings: &Settings) -> anyhow::Result<DataDir> {
     let path = settings.data.display();
     DataDir::open(&settings.data)
         .with_context(|| format!("cannot use the data directory {path}; name another by --data"))
+}
+
+/// From where images are made, and who runs the programs that some layers are made by.
+fn sources(images: &config::Images) -> anyhow::Result<Sources> {
+    let errands = InContainers::of_this_program().context("cannot open this program")?;
+    Ok(Sources {
+        debian_mirror: images.debian_mirror.clone(),
+        errands: Some(Arc::new(errands)),
+        listed: Listed::parse_all(&images.catalogue).context("cannot use the setting images.catalogue")?,
+        access: image::access(images, Credentials::default())?,
+        real_within: Duration::from_secs(images.real_within_seconds.into()),
+        ..Sources::default()
+    })
 }
 
 /// What this host is, as far as launches depend on it.

@@ -34,7 +34,9 @@ mod program;
 mod steps;
 pub mod monitor;
 pub mod run;
+mod errands;
 
+pub use errands::InContainers;
 pub use error::ContainerError;
 pub use run::{Cancel, Runner};
 pub use spec::{ContainerSpec, Exit, Input, Said};

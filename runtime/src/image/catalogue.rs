@@ -5,6 +5,7 @@
 //! were written for that one do the same here.
 
 mod offers;
+pub mod listed;
 
 use super::digest::Digest;
 use super::recipe::Layer;
@@ -92,11 +93,6 @@ pub fn find(name: &str) -> Option<&'static Offer> {
 /// The offer for a name as it stands in a Dockerfile: `golang:1.20-alpine`.
 pub fn answering(reference: &Reference) -> Option<&'static Offer> {
     CATALOGUE.iter().find(|offer| offer.answers_to(reference))
-}
-
-/// `host, learner, …`
-pub fn names() -> String {
-    CATALOGUE.iter().map(|offer| offer.name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ mod elf;
 mod unpack;
 mod progress;
 mod info;
+pub mod errand;
 pub mod host;
 pub mod debian;
 pub mod recipe;
@@ -35,8 +36,8 @@ pub mod catalogue;
 pub mod store;
 pub mod layer_in;
 pub mod transfer;
-mod prepare;
 pub mod registry;
+mod prepare;
 pub mod show;
 
 pub use debian::learner_packages;

@@ -9,26 +9,29 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::archive::pack::pack;
 use super::beneath::Root;
+use super::catalogue::listed::{Listed, names_with};
 use super::catalogue::{self, Made, Offer};
 use super::debian::{self, DebianError, Mirrors, PackageSet, Site, TIME, Tree, Workshop};
 use super::digest::Digest;
+use super::errand::Errands;
 use super::host;
 use super::info::{ImageInfo, ImageState};
-use super::oci::{Empty, History, ImageConfig, RootFs, RunConfig};
+use super::oci::{Empty, History, ImageConfig, Platform, RootFs, RunConfig};
 use super::progress::{Meter, Progress, watched};
-use super::recipe::{self, RecipeError};
+use super::recipe::{self, Bench, RecipeError};
 use super::reference::Reference;
+use super::registry::{self, Access};
 use super::store::locks::{self, Sharing};
-use super::store::{Image, ImageError, Layer, LayerRecord, Origin, Store, Tar, Work};
+use super::store::{Image, ImageError, Layer, LayerRecord, MADE_BY, Origin, STANDS_IN_LABEL, Store, Tar, Work};
 
 /// Raised when what we make of the same commands changes, so that the image is prepared anew.
 const HOST_RECIPE: &str = "host 3";
-
-/// Says of an image, wherever it goes, that it is not the one that people expect under its name.
-const STANDS_IN_LABEL: &str = "quayside.stands-in-for";
 
 /// From where images may be made: settings, decided elsewhere.
 #[derive(Debug, Clone)]
@@ -39,28 +42,55 @@ pub struct Sources {
     pub debian_mirror: Option<String>,
     /// A proxy for downloads. Without one, apt's own is used.
     pub proxy: Option<String>,
+    /// Who runs the programs that layers are made by; without, those layers cannot be made.
+    pub errands: Option<Arc<dyn Errands>>,
+    /// What the operator has added to the catalogue.
+    pub listed: Vec<Listed>,
+    /// How registries are spoken to.
+    pub access: Access,
+    /// How long the registry of the image that people expect may take to answer, before what stands in for it is made;
+    /// zero: it is not asked.
+    pub real_within: Duration,
 }
 
 impl Default for Sources {
     fn default() -> Self {
-        Self { apt: "/etc/apt".into(), debian_mirror: None, proxy: None }
+        Self {
+            apt: "/etc/apt".into(),
+            debian_mirror: None,
+            proxy: None,
+            errands: None,
+            listed: Vec::new(),
+            access: Access::default(),
+            real_within: Duration::ZERO,
+        }
     }
 }
 
+/// What all layers of one preparation are made with.
+struct Yard<'a> {
+    work: &'a Work,
+    site: &'a Site<'a>,
+    meter: &'a Meter,
+    errands: Option<&'a dyn Errands>,
+}
+
 impl Store {
-    /// Every image of the catalogue, ready or not.
-    pub fn list(&self) -> Vec<ImageInfo> {
-        let info = |offer: &Offer| {
-            let (summary, state) = match self.find(offer.name) {
+    /// Every image of the catalogue, ours and then the operator's, ready or not.
+    pub fn list(&self, listed: &[Listed]) -> Vec<ImageInfo> {
+        let info = |name: &str, summary: String| {
+            let (summary, state) = match self.find(name) {
                 Some(image) => {
                     let size_bytes = image.size_bytes();
                     (image.origin.summary, ImageState::Ready { size_bytes })
                 }
-                None => (offer.summary.to_owned(), self.state_of_missing(offer.name)),
+                None => (summary, self.state_of_missing(name)),
             };
-            ImageInfo { name: offer.name.to_owned(), summary, state }
+            ImageInfo { name: name.to_owned(), summary, state }
         };
-        catalogue::CATALOGUE.iter().map(info).collect()
+        let ours = catalogue::CATALOGUE.iter().filter(|offer| !listed.iter().any(|listed| listed.name == offer.name));
+        let ours = ours.map(|offer| info(offer.name, offer.summary.to_owned()));
+        ours.chain(listed.iter().map(|listed| info(&listed.name, listed.summary()))).collect()
     }
 
     /// An image that is ready; `None` when it is not, or when its files are damaged and it must be prepared again.
@@ -78,10 +108,13 @@ impl Store {
         report: &mut dyn FnMut(Progress),
     ) -> Result<Image, ImageError> {
         let wanted: Reference = name.parse()?;
+        if let Some(listed) = sources.listed.iter().find(|listed| listed.is_called(&wanted)) {
+            return self.prepare_listed(listed, sources, report);
+        }
         if let Some(image) = self.find(name).filter(|image| image.origin.recipe.is_empty()) {
             return Ok(image);
         }
-        let offer = catalogue::answering(&wanted).ok_or_else(|| not_offered(name))?;
+        let offer = catalogue::answering(&wanted).ok_or_else(|| not_offered(name, sources))?;
         if let Some(image) = self.up_to_date(offer, &wanted) {
             return Ok(image);
         }
@@ -90,6 +123,9 @@ impl Store {
         }
         let _lock = self.lock_name(offer.name, report)?;
         if let Some(image) = self.up_to_date(offer, &wanted) {
+            return Ok(image);
+        }
+        if let Some(image) = self.real(offer, &wanted, sources, report) {
             return Ok(image);
         }
         let work = self.work()?;
@@ -107,6 +143,34 @@ impl Store {
             self.forget_if_nameless(&replaced.id)?;
         }
         self.find(name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// The image that people expect under a name that something stands in for, where the operator wants it to be asked for
+    /// and its registry answers in time.
+    fn real(
+        &self,
+        offer: &Offer,
+        wanted: &Reference,
+        sources: &Sources,
+        report: &mut dyn FnMut(Progress),
+    ) -> Option<Image> {
+        let patience = sources.real_within;
+        let is_asked = offer.stands_in_for.is_some() && !patience.is_zero();
+        if !is_asked || !registry::answers(&sources.access, wanted, patience) {
+            return None;
+        }
+        let mut told = |progress: registry::Progress| {
+            let doing = format!("pulling {}", wanted.familiar());
+            report(Progress { doing, done: progress.done_bytes, total: progress.total_bytes });
+        };
+        match registry::pull(self, &sources.access, wanted, &Platform::host(), &mut told) {
+            Ok(pulled) => Some(pulled.image),
+            Err(error) => {
+                let doing = format!("{error}; what stands in for it is made instead");
+                report(Progress { doing, done: 0, total: 0 });
+                None
+            }
+        }
     }
 
     fn make_host(&self, offer: &Offer, work: &Work, report: &mut dyn FnMut(Progress)) -> Result<Image, ImageError> {
@@ -146,12 +210,13 @@ impl Store {
         let site = sources.site(&mirrors, &cache, &folder);
         let meter = Meter::default();
         missing().try_for_each(|layer| layer.effort().map(|bytes| meter.expect(bytes)).map_err(failed(layer)))?;
+        let yard = Yard { work, site: &site, meter: &meter, errands: sources.errands.as_deref() };
         let (made, notices) = watched(&meter, report, || {
             let (mut made, mut notices) = (Vec::<Layer>::new(), Vec::new());
             for (layer, key) in &steps {
                 made.push(match known.get(key) {
                     Some(layer) => layer.clone(),
-                    None => self.make_layer(layer, &made, work, &site, &meter, &mut notices)?,
+                    None => self.make_layer(layer, &made, &yard, &mut notices)?,
                 });
             }
             Ok::<_, ImageError>((made, notices))
@@ -164,20 +229,21 @@ impl Store {
         &self,
         layer: &'static recipe::Layer,
         below: &[Layer],
-        work: &Work,
-        site: &Site,
-        meter: &Meter,
+        yard: &Yard,
         notices: &mut Vec<String>,
     ) -> Result<Layer, ImageError> {
+        let Yard { work, site, meter, errands } = *yard;
+        let paths: Vec<PathBuf> = below.iter().map(|layer| layer.path.clone()).collect();
         let below: Vec<Root> = below
             .iter()
             .map(|layer| Root::open(&layer.path).map_err(ImageError::store("open", &layer.path)))
             .collect::<Result<_, _>>()?;
         let draft = work.layer()?;
         let root = draft.root()?;
+        let bench = Bench { layers: &paths, top: &draft.diff(), errands };
         let made = Workshop::open(site, meter)
             .map_err(|error| RecipeError::from(DebianError::from(error)))
-            .and_then(|workshop| recipe::make(layer, &workshop, &Tree::new(&root, &below)));
+            .and_then(|workshop| recipe::make(layer, &bench, &workshop, &Tree::new(&root, &below)));
         let new = match (made, layer.instead) {
             (Ok(new), _) => new,
             (Err(error), Some(instead)) if error.is_of_the_mirror() => {
@@ -185,7 +251,7 @@ impl Store {
                 meter.doing(why.clone());
                 notices.push(why);
                 drop(draft);
-                return self.make_layer(instead, &[], work, site, meter, notices);
+                return self.make_layer(instead, &[], yard, notices);
             }
             (Err(error), _) => return Err(failed(layer)(error)),
         };
@@ -253,8 +319,8 @@ pub fn relock(store: &Store, set: &PackageSet, sources: &Sources) -> Result<(Str
     Ok(debian::relock(set, &sources.site(&mirrors, &cache, work.path()))?)
 }
 
-fn not_offered(name: &str) -> ImageError {
-    let hint = format!("the catalogue offers {}", catalogue::names());
+fn not_offered(name: &str, sources: &Sources) -> ImageError {
+    let hint = format!("the catalogue offers {}", names_with(&sources.listed));
     ImageError::Unknown { name: name.to_owned(), hint }
 }
 
@@ -274,11 +340,10 @@ fn measured(root: &Root) -> Result<(Digest, LayerRecord), ImageError> {
 
 /// The image's config: layers with their names, bottom to top, and what the offer says runs in them.
 fn config(offer: &Offer, layers: &[(&'static str, Digest)]) -> Vec<u8> {
-    // Not the time of making: the same layers and settings are the same image, on every host.
-    let created = jiff::Timestamp::from_second(TIME).map(|time| time.to_string()).ok();
+    let created = created();
     let history = layers.iter().map(|(name, _)| History {
         created: created.clone(),
-        created_by: Some(format!("quayside image prepare {}: the layer {name}", offer.name)),
+        created_by: Some(format!("{MADE_BY} {}: the layer {name}", offer.name)),
         comment: Some(offer.summary.to_owned()),
         ..History::default()
     });
@@ -290,6 +355,11 @@ fn config(offer: &Offer, layers: &[(&'static str, Digest)]) -> Vec<u8> {
         ..ImageConfig::scratch()
     };
     serde_json::to_vec(&config).expect("a config has only texts, numbers and lists")
+}
+
+/// Not the time of making: the same layers and settings are the same image, on every host.
+fn created() -> Option<String> {
+    jiff::Timestamp::from_second(TIME).map(|time| time.to_string()).ok()
 }
 
 fn run_config(offer: &Offer) -> RunConfig {
@@ -332,6 +402,8 @@ fn current_recipe(offer: &Offer) -> String {
         Made::Of(_) => offer.keys().iter().map(Digest::hex).collect::<Vec<_>>().join(" "),
     }
 }
+
+mod listed;
 
 #[cfg(test)]
 mod tests;

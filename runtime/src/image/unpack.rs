@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use super::archive::entry::{Entry, EntryError, Kind, lossy};
+use super::archive::entry::{Entry, Kind, link_target, lossy};
 use super::archive::limits::Limits;
 use super::archive::walk::{ArchiveError, Content, walk};
 use super::beneath::{Meta, Name, Root};
@@ -101,8 +101,7 @@ fn write(
 }
 
 fn hard_link(root: &Root, name: &Name, target: &[u8], place: &dyn Fn(&Name) -> Place) -> Result<(), UnpackError> {
-    let existing =
-        Name::parse(target).map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
+    let existing = link_target(target).map_err(ArchiveError::Entry)?;
     let Place::At(existing) = place(&existing) else { return Ok(()) };
     root.hard_link(name, &existing).map_err(|source| UnpackError::Link {
         name: name.clone(),

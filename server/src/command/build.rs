@@ -120,7 +120,7 @@ impl Build {
     pub fn main(self) -> anyhow::Result<i32> {
         let settings = self.data.settings()?;
         let store = super::image::open(&self.data.images()?)?;
-        let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
+        let sources = super::sources(&settings.images)?;
         let job = self.job()?;
         ensure!(nix::unistd::geteuid().is_root(), "a build makes containers, which only root may; use sudo");
         let runner = Runner::new(&File::open("/proc/self/exe").context("cannot open this program")?)
@@ -313,10 +313,10 @@ fn prepare(
     sources: &Sources,
     report: &mut dyn FnMut(Progress),
 ) -> Result<Option<Image>, ImageError> {
-    match catalogue::answering(&name.parse()?) {
-        Some(_) => store.prepare(name, sources, report).map(Some),
-        None => Ok(None),
-    }
+    let wanted: Reference = name.parse()?;
+    let is_offered =
+        catalogue::answering(&wanted).is_some() || sources.listed.iter().any(|listed| listed.is_called(&wanted));
+    if is_offered { store.prepare(name, sources, report).map(Some) } else { Ok(None) }
 }
 
 /// `Dockerfile.dockerignore` beside the Dockerfile wins over `.dockerignore` in the context, as in Docker.

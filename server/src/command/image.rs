@@ -2,17 +2,21 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use quayside_runtime::image::catalogue::listed::Listed;
 use quayside_runtime::image::debian::sets;
+use quayside_runtime::image::registry::{Access, Credentials, Mirror};
 use quayside_runtime::image::{Image as Ready, Progress, Sources, Store, relock, show};
 use quayside_runtime::launch::teardown::{self, Found};
 use quayside_runtime::rootfs::plan::IMAGES_INSIDE;
 use quayside_runtime::spec::data_dir::DataDir;
 
 use super::{DATA_INSIDE, Data, flag};
+use crate::config::Images;
 
 mod files;
 mod look;
@@ -88,8 +92,9 @@ impl Image {
     pub fn main(self) -> anyhow::Result<i32> {
         match self.verb {
             Verb::Ls { data } => {
+                let listed = Listed::parse_all(&data.settings()?.images.catalogue)?;
                 let store = open(&data.images()?)?;
-                print!("{}", show::ls_lines(&store.list()));
+                print!("{}", show::ls_lines(&store.list(&listed)));
                 let (here, broken): (Vec<_>, Vec<_>) = store.images()?.into_iter().partition(Result::is_ok);
                 let here: Vec<Ready> = here.into_iter().flatten().collect();
                 if !here.is_empty() {
@@ -99,11 +104,14 @@ impl Image {
             }
             Verb::Prepare { data, debian_mirror, names } => {
                 let (data, sources) = sources(&data, debian_mirror)?;
-                let all = || open(&data).map(|store| store.list().into_iter().map(|image| image.name).collect());
+                let all = || {
+                    open(&data).map(|store| store.list(&sources.listed).into_iter().map(|image| image.name).collect())
+                };
                 let names: Vec<String> = if names.is_empty() { all()? } else { names };
                 for name in names {
                     let image = prepare(&data, &name, &sources)?;
                     eprintln!("{name} is ready: {}, {}", show::size(image.size_bytes()), image.origin.summary);
+                    image.origin.notices.iter().for_each(|notice| eprintln!("    {notice}"));
                 }
             }
             Verb::Pull(pull) => pull.main()?,
@@ -142,8 +150,8 @@ impl Image {
 fn sources(data: &Data, debian_mirror: Option<String>) -> anyhow::Result<(DataDir, Sources)> {
     let flags = flag("--debian-mirror", "images.debian-mirror", debian_mirror);
     let settings = data.load(flags.into_iter().collect())?.merged.settings;
-    let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
-    Ok((data.images()?, sources))
+    let access = access(&settings.images, registry::logins()?)?;
+    Ok((data.images()?, Sources { access, ..super::sources(&settings.images)? }))
 }
 
 /// The images of a data directory; over those of the host, where it is a sandbox's own.
@@ -152,6 +160,13 @@ pub fn open(data: &DataDir) -> anyhow::Result<Store> {
     let store = Store::open(&images).with_context(|| format!("cannot open the images at {}", images.display()))?;
     let is_of_sandbox = fs::canonicalize(DATA_INSIDE).is_ok_and(|own| images.starts_with(own));
     Ok(if is_of_sandbox && Path::new(IMAGES_INSIDE).is_dir() { store.over(IMAGES_INSIDE) } else { store })
+}
+
+/// How registries are spoken to, as the settings say.
+pub fn access(images: &Images, credentials: Credentials) -> anyhow::Result<Access> {
+    let mirrors = images.registry_mirrors.iter().map(|text| Mirror::parse(text));
+    let mirrors = mirrors.collect::<Result<_, _>>().context("cannot use the setting images.registry-mirrors")?;
+    Ok(Access { credentials, mirrors, proxy: images.proxy.clone(), insecure: false })
 }
 
 /// Makes `name` ready if it is not, with its progress on standard error.
@@ -164,7 +179,8 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
         let mut stderr = io::stderr();
         // A terminal sees every step of the way, a log each stage once.
         let _ = if on_terminal {
-            write!(stderr, "\r\x1b[Kpreparing {name}: {doing}{share}")
+            let line = format!("preparing {name}: {doing}{share}");
+            write!(stderr, "\r\x1b[K{}", fitting(&line, columns()))
         } else if doing != last {
             writeln!(stderr, "preparing {name}: {doing}")
         } else {
@@ -177,6 +193,20 @@ pub fn prepare(data: &DataDir, name: &str, sources: &Sources) -> anyhow::Result<
         eprint!("\r\x1b[K");
     }
     Ok(image?)
+}
+
+/// What fits in one row: of a line that is broken, only the last row could be written over.
+fn fitting(line: &str, columns: usize) -> String {
+    // The last column is left free: some terminals go on to the next row after it.
+    let room = columns.saturating_sub(1);
+    match line.chars().count() > room {
+        true => line.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
+        false => line.to_owned(),
+    }
+}
+
+fn columns() -> usize {
+    quayside_runtime::sys::window_size(io::stderr().as_fd()).map_or(80, |(columns, _)| columns.into())
 }
 
 /// The layers that sandboxes run on.
@@ -192,4 +222,17 @@ pub fn layers_in_use(data: &DataDir) -> anyhow::Result<Vec<std::path::PathBuf>> 
         Found::Dead(_) | Found::Unknown(_) => Vec::new(),
     };
     Ok(found.into_iter().flat_map(layers).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_progress_is_never_wider_than_its_terminal() {
+        assert_eq!(fitting("preparing nginx: fetching", 80), "preparing nginx: fetching");
+        assert_eq!(fitting("preparing nginx: fetching", 12), "preparing …");
+        assert_eq!(fitting("preparing", 10), "preparing");
+        assert_eq!(fitting("preparing", 0), "…");
+    }
 }

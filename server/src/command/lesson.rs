@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use quayside_runtime::image::Sources;
 use quayside_runtime::launch::parent::Layers;
 
 use super::Data;
 use crate::lesson::model::{Diagnostic, Item, Level, Library};
-use crate::lesson::{lint, load_library};
+use crate::lesson::{lint, load_library, load_library_with};
 use crate::rehearsal::{self, Finding, Stage, Stopped, Tally, Verdict, Wish};
 use crate::sandbox::alone::Alone;
 use crate::stop::Signals;
@@ -107,7 +106,7 @@ impl Lint {
 impl Test {
     fn main(self) -> anyhow::Result<i32> {
         ensure!(self.dir.is_dir(), "there is no directory {}; name one that holds lessons", self.dir.display());
-        let library = load_library(&self.dir);
+        let library = load_library_with(&self.dir, &self.data.settings()?.images.names());
         let items: Vec<(&str, &Item)> = library
             .courses
             .iter()
@@ -170,9 +169,10 @@ impl Test {
     /// Every image that the items need, or why it is not to be had.
     fn prepare_images(&self, items: &[(&str, &Item)]) -> anyhow::Result<BTreeMap<String, Result<Layers, String>>> {
         let mut images = BTreeMap::new();
+        let sources = super::sources(&self.data.settings()?.images)?;
         for name in items.iter().filter_map(|(_, item)| self.image_of(item)) {
             if !images.contains_key(name) {
-                let prepared = super::image::prepare(&self.data.open()?, name, &Sources::default());
+                let prepared = super::image::prepare(&self.data.open()?, name, &sources);
                 let layers = prepared
                     .map(|image| Layers { bottom_to_top: image.layer_paths(), env: image.env() })
                     .map_err(|error| format!("its image {name} cannot be prepared: {error:#}"));

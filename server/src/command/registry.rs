@@ -8,7 +8,6 @@ use anyhow::{Context, bail};
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
-use quayside_runtime::image::Sources;
 use quayside_runtime::service::{self, part_fds};
 use quayside_runtime::sys::message;
 use quayside_runtime::sys::process::inherited_fd;
@@ -61,7 +60,7 @@ impl Registry {
         .context("cannot start the process that speaks HTTP")?;
         drop((theirs, listener));
         eprintln!("images are served on {address}: docker pull localhost:{}/NAME; Ctrl-C ends it", address.port());
-        let sources = Sources { debian_mirror: settings.images.debian_mirror.clone(), ..Sources::default() };
+        let sources = super::sources(&settings.images)?;
         let served = Arc::new(Holder::new(store, sources, address.port())).serve(ours);
         let _ = kill(child.pid, Signal::SIGKILL);
         let ended = waitpid(child.pid, None);

@@ -5,14 +5,14 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios;
 use quayside_runtime::cgroup::tree::sweep_parents;
-use quayside_runtime::image::Sources;
+use quayside_runtime::image::{Sources, catalogue};
 use quayside_runtime::launch::event::Event;
 use quayside_runtime::launch::parent::{Launcher, Layers, Running};
 use quayside_runtime::launch::{lease, teardown};
@@ -55,8 +55,14 @@ pub struct Run {
 
 impl Run {
     pub fn main(self) -> anyhow::Result<i32> {
-        let data = self.data.open()?;
-        let layers = layers(&data, &self.image)?;
+        let settings = self.data.settings()?;
+        let data = super::open(&settings)?;
+        if self.command.is_empty()
+            && let Some(why) = no_machine(&self.image)
+        {
+            bail!(why);
+        }
+        let layers = layers(&data, &self.image, &super::sources(&settings.images)?)?;
         let launcher = Launcher::new(data, self.data.host()?, lease::WEB_ID)?;
         let spec = SandboxSpec {
             id: SandboxId::random(),
@@ -228,14 +234,27 @@ fn window_size() -> (u16, u16) {
     quayside_runtime::sys::window_size(io::stdout().as_fd()).unwrap_or((80, 24))
 }
 
+/// Why nobody can log in to an image, if that is so; said before anything is prepared. What is made for one service, or
+/// to be built upon, has no shell of the kind that a machine has.
+fn no_machine(image: &str) -> Option<String> {
+    let offer = catalogue::answering(&image.parse().ok()?)?;
+    let machines = catalogue::CATALOGUE.iter().filter(|it| it.is_machine).map(|it| it.name).collect::<Vec<_>>();
+    (!offer.is_machine && !image.contains('/')).then(|| {
+        format!(
+            "{image} is no machine to log in to: it is there for Dockerfiles, and for commands of its own; run one (quayside run {image} -- COMMAND), or log in to {}",
+            machines.join(", ")
+        )
+    })
+}
+
 /// A path with a slash is a root file system; anything else a name of the catalogue, prepared on demand.
-fn layers(data: &DataDir, image: &str) -> anyhow::Result<Layers> {
+fn layers(data: &DataDir, image: &str, sources: &Sources) -> anyhow::Result<Layers> {
     if image.contains('/') {
         let path = Path::new(image);
         ensure!(path.is_dir(), "there is no directory {image} to take as a root file system");
         return Ok(Layers { bottom_to_top: vec![PathBuf::from(path)], env: Vec::new() });
     }
-    let image = super::image::prepare(data, image, &Sources::default())?;
+    let image = super::image::prepare(data, image, sources)?;
     Ok(Layers { bottom_to_top: image.layer_paths(), env: image.env() })
 }
 
@@ -263,4 +282,18 @@ fn end(data: &DataDir, running: &Running) -> anyhow::Result<()> {
     let destroyed = teardown::destroy(data, &running.record).context("cannot remove the sandbox");
     let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(running.record.shim_pid), None);
     destroyed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_machines_are_logged_in_to_and_who_asks_for_another_hears_what_to_do() {
+        for image in ["host", "learner", "learner-docker", "/srv/root", "somebodys-own"] {
+            assert_eq!(no_machine(image), None, "{image}");
+        }
+        let words = no_machine("nginx:1.25").expect("nginx is a service");
+        assert!(words.contains("quayside run nginx:1.25 -- COMMAND") && words.contains("learner"), "{words}");
+    }
 }

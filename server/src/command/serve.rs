@@ -8,7 +8,6 @@ use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use quayside_runtime::cgroup::tree::sweep_parents;
 use quayside_runtime::host::memory::memory_bytes;
-use quayside_runtime::image::Sources;
 use quayside_runtime::keeper;
 use quayside_runtime::launch::parent::Launcher;
 use quayside_runtime::launch::teardown;
@@ -142,8 +141,8 @@ pub fn keeper() -> anyhow::Result<i32> {
         .context("cannot keep the program's file by a name in the data directory, from which sandboxes have it")?;
     let config = keeper::Config {
         sandboxes_max: config.sandboxes_max,
-        sources: Sources { debian_mirror: config.debian_mirror, ..Sources::default() },
-        prepare: config.prepare,
+        sources: super::sources(&config.images)?,
+        prepare: config.images.prepare,
         build: env!("CARGO_PKG_VERSION").into(),
         memory_bytes: memory_bytes(&launcher.host.cgroups, &launcher.host.cgroup_parent),
     };

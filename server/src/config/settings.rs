@@ -207,7 +207,7 @@ pub struct Cgroup {
     pub parent: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Images {
     /// Where Debian packages come from, if not from where the host's apt takes them.
     pub debian_mirror: Option<String>,
@@ -217,6 +217,17 @@ pub struct Images {
     pub registry_mirrors: Vec<String>,
     /// Through which registries are asked.
     pub proxy: Option<String>,
+    /// Images beside ours, a line for each, as `image/catalogue/listed.rs` of the runtime reads it.
+    pub catalogue: Vec<String>,
+    /// How long a registry may take to answer before what stands in for its image is made; 0: it is not asked.
+    pub real_within_seconds: u32,
+}
+
+impl Images {
+    /// Of the operator's lines, which were looked at when they were read.
+    pub fn names(&self) -> Vec<String> {
+        self.catalogue.iter().filter_map(|line| Some(line.split_once('=')?.0.trim().to_owned())).collect()
+    }
 }
 
 impl Default for Images {
@@ -225,6 +236,8 @@ impl Default for Images {
             debian_mirror: None,
             registry_mirrors: Vec::new(),
             proxy: None,
+            catalogue: Vec::new(),
+            real_within_seconds: 0,
             prepare: ["host", "learner"].map(String::from).to_vec(),
         }
     }
@@ -282,6 +295,8 @@ pub struct WebConfig {
     pub tls: bool,
     /// There is a listener for metrics.
     pub metrics: bool,
+    /// Names of the operator's own catalogue, which lessons may ask for.
+    pub machines: Vec<String>,
 }
 
 impl WebConfig {
@@ -302,6 +317,7 @@ impl WebConfig {
             log: settings.log,
             tls: settings.web.tls_certificate.is_some(),
             metrics: settings.web.metrics_listen.is_some(),
+            machines: settings.images.names(),
         }
     }
 }
@@ -314,8 +330,7 @@ pub struct KeeperConfig {
     /// Who may speak to it, and to shims, besides root.
     pub web_uid: u32,
     pub cgroup_parent: Option<PathBuf>,
-    pub debian_mirror: Option<String>,
-    pub prepare: Vec<String>,
+    pub images: Images,
     pub log: Log,
 }
 
@@ -326,8 +341,7 @@ impl KeeperConfig {
             sandboxes_max: settings.sessions.max as usize,
             web_uid,
             cgroup_parent: settings.cgroup.parent.clone(),
-            debian_mirror: settings.images.debian_mirror.clone(),
-            prepare: settings.images.prepare.clone(),
+            images: settings.images.clone(),
             log: settings.log,
         }
     }

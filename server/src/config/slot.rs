@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use quayside_runtime::image::catalogue::listed::Listed;
+
 use super::address::{BasePath, Network};
 use super::quantity;
 use super::settings::{LogFormat, LogLevel};
@@ -51,6 +53,8 @@ pub enum Slot<'a> {
     SomeAddress(&'a mut Option<SocketAddr>),
     SomeText(&'a mut Option<String>),
     Names(&'a mut Vec<String>),
+    /// Lines of the catalogue.
+    Catalogue(&'a mut Vec<String>),
     Networks(&'a mut Vec<Network>),
     BasePath(&'a mut BasePath),
     LogFormat(&'a mut LogFormat),
@@ -62,6 +66,12 @@ impl Slot<'_> {
     pub fn set(&mut self, raw: &Raw) -> Result<(), String> {
         if let Self::Names(names) = self {
             **names = list(raw)?;
+            return Ok(());
+        }
+        if let Self::Catalogue(lines) = self {
+            let written = list(raw)?;
+            Listed::parse_all(&written).map_err(|error| error.to_string())?;
+            **lines = written;
             return Ok(());
         }
         if let Self::Networks(networks) = self {
@@ -103,7 +113,7 @@ impl Slot<'_> {
             Self::BasePath(is) => **is = parsed(text, "")?,
             Self::LogFormat(is) => **is = chosen(text, LOG_FORMATS)?,
             Self::LogLevel(is) => **is = chosen(text, LOG_LEVELS)?,
-            Self::Names(_) | Self::Networks(_) => unreachable!("lists are taken above"),
+            Self::Names(_) | Self::Catalogue(_) | Self::Networks(_) => unreachable!("lists are taken above"),
         }
         Ok(())
     }
@@ -122,7 +132,7 @@ impl Slot<'_> {
             Self::Address(is) => quoted(&is.to_string()),
             Self::SomeAddress(is) => quoted(&is.as_ref()?.to_string()),
             Self::SomeText(is) => quoted(is.as_ref()?),
-            Self::Names(is) => listed(is.iter().cloned()),
+            Self::Names(is) | Self::Catalogue(is) => listed(is.iter().cloned()),
             Self::Networks(is) => listed(is.iter().map(ToString::to_string)),
             Self::BasePath(is) => quoted(is.as_str()),
             Self::LogFormat(is) => quoted(name_of(**is, LOG_FORMATS)),
@@ -209,7 +219,7 @@ impl Slot<'_> {
             Self::Address(is) => at(&**is),
             Self::SomeAddress(is) => at(&**is),
             Self::SomeText(is) => at(&**is),
-            Self::Names(is) => at(&**is),
+            Self::Names(is) | Self::Catalogue(is) => at(&**is),
             Self::Networks(is) => at(&**is),
             Self::BasePath(is) => at(&**is),
             Self::LogFormat(is) => at(&**is),

@@ -22,6 +22,8 @@ const MEMORY_MAX_BYTES: u64 = 1 << 42;
 const PIDS_MAX: u64 = 1 << 22;
 const FILES_MAX: u64 = 1 << 20;
 const PROCESSORS_MAX_MILLIS: u64 = 1024 * 1000;
+/// In seconds: who waits longer has internet, and pulls.
+const REAL_WITHIN_MAX: u32 = 60;
 /// cgroup v2's cpu.weight goes from 1 to 10,000.
 const WEIGHT_MAX: u64 = 10_000;
 /// Starts of an address: more than sessions there can be says nothing.
@@ -86,6 +88,8 @@ pub const ROWS: &[Row] = &[
     row("images.debian-mirror", "where Debian packages come from; from where the host's apt takes them if not set", |it| Slot::SomeText(&mut it.images.debian_mirror)),
     row("images.registry-mirrors", "servers that are asked before a registry: `https://HOST` for Docker Hub's images, `REGISTRY=https://HOST` for another's", |it| Slot::Names(&mut it.images.registry_mirrors)),
     row("images.proxy", "proxy for registries, as `http://HOST:PORT`; none if not set, whatever the environment says", |it| Slot::SomeText(&mut it.images.proxy)),
+    row("images.catalogue", "images beside those of the catalogue: `NAME=registry:REFERENCE`, `NAME=archive:/PATH`, `NAME=learner:PACKAGES` or `NAME=debian:PACKAGES`; a reference or path may end in `@sha256:DIGEST`", |it| Slot::Catalogue(&mut it.images.catalogue)),
+    row("images.real-within", "how long a registry may take to answer before what stands in for its image is made; 0 s: it is not asked", |it| Slot::Seconds(&mut it.images.real_within_seconds, 0..=REAL_WITHIN_MAX)),
     row("images.prepare", "images to have ready, the first first", |it| Slot::Names(&mut it.images.prepare)),
 
     row("log.format", "`text` for people, or `json` for a collector: one object a line", |it| Slot::LogFormat(&mut it.log.format)),

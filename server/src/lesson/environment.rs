@@ -51,8 +51,11 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     files.iter().map(|file| toml::from_str(file).expect("the bundled environments are read by a test")).collect()
 });
 
-/// What a scenario's `backend.imageid` means.
-pub fn resolve(imageid: Option<&str>) -> Resolved {
+/// What a scenario's `backend.imageid` means. A machine of the operator's own catalogue goes by its name.
+pub fn resolve(imageid: Option<&str>, machines: &[String]) -> Resolved {
+    if let Some(name) = machines.iter().find(|name| imageid == Some(name.as_str())) {
+        return of_this_installation(name);
+    }
     let known = imageid.and_then(|imageid| DEFINITIONS.iter().find(|definition| definition.is_called(imageid)));
     let definition = known.unwrap_or(&DEFINITIONS[0]);
     let note = match (known, imageid) {
@@ -74,6 +77,21 @@ pub fn resolve(imageid: Option<&str>) -> Resolved {
         refusal: definition.refuses.map(|refusal| refusal.explain(imageid.unwrap_or_default())),
         lacking: &definition.lacks,
     }
+}
+
+/// With the prompt of our own lessons, and called as it is named: letters of an image's name that a host's cannot have are
+/// hyphens.
+fn of_this_installation(name: &str) -> Resolved {
+    let ours = DEFINITIONS.iter().find(|definition| definition.is_called("quayside"));
+    let ours = ours.expect("our own lessons' environment is bundled");
+    let environment = Environment {
+        image: name.to_owned(),
+        hostname: name.replace(['_', '.'], "-"),
+        prompt: ours.prompt.clone(),
+        starts: None,
+        note: None,
+    };
+    Resolved { environment, refusal: None, lacking: &ours.lacks }
 }
 
 impl Definition {
@@ -101,6 +119,10 @@ impl Refusal {
 mod tests {
     use super::*;
 
+    fn resolve(imageid: Option<&str>) -> Resolved {
+        super::resolve(imageid, &[])
+    }
+
     fn image_of(imageid: Option<&str>) -> (String, String, bool, bool) {
         let resolved = resolve(imageid);
         let Environment { image, hostname, note, .. } = resolved.environment;
@@ -122,6 +144,15 @@ mod tests {
             let offer = quayside_runtime::image::catalogue::find(&definition.image);
             assert!(offer.is_some_and(|offer| offer.is_machine), "{}", definition.image);
         }
+    }
+
+    #[test]
+    fn a_machine_of_the_operators_own_goes_by_its_name() {
+        let machines = ["c_lab".to_owned(), "ubuntu".to_owned()];
+        let Environment { image, hostname, note, .. } = super::resolve(Some("c_lab"), &machines).environment;
+        assert_eq!((image.as_str(), hostname.as_str(), note), ("c_lab", "c-lab", None));
+        assert_eq!(super::resolve(Some("ubuntu"), &machines).environment.image, "ubuntu");
+        assert_eq!(super::resolve(Some("c"), &machines).environment.image, "learner");
     }
 
     #[test]

@@ -39,16 +39,21 @@ use model::{Course, Library};
 
 /// Reads every course beneath `root`: a folder of courses, one repository, or a single scenario.
 pub fn load_library(root: &Path) -> Library {
+    load_library_with(root, &[])
+}
+
+/// The same, where `machines` of the operator's own catalogue can be asked for by their names.
+pub fn load_library_with(root: &Path, machines: &[String]) -> Library {
     let read_at = Some(SystemTime::now());
     let outlines = structure::discover(root);
     let courses = outlines.into_iter().map(|outline| Course {
         slug: outline.slug,
         title: outline.title,
         description: outline.description,
-        items: outline.spots.iter().map(scenario::load).collect(),
+        items: outline.spots.iter().map(|spot| scenario::load(spot, machines)).collect(),
         diagnostics: outline.diagnostics,
     });
-    Library { courses: courses.collect(), faults: Vec::new(), read_at }
+    Library { courses: courses.collect(), faults: Vec::new(), read_at, machines: machines.to_vec() }
 }
 
 /// Entries of one scenario's folder that are asked for their age.

@@ -15,6 +15,8 @@ pub struct Library {
     pub faults: Vec<Fault>,
     /// When their files were looked at.
     pub read_at: Option<SystemTime>,
+    /// Images of the operator's own catalogue that scenarios may ask for.
+    pub machines: Vec<String>,
 }
 
 /// What is wrong with the new version of a scenario that is played in its last good one.

@@ -57,9 +57,9 @@ impl Spot {
     }
 }
 
-/// Reads the scenario at a spot.
-pub fn load(spot: &Spot) -> Item {
-    let loaded = read_index(spot).map(|(loader, index)| loader.scenario(spot, &index));
+/// Reads the scenario at a spot. `machines` are names that it may ask for besides those that are known everywhere.
+pub fn load(spot: &Spot, machines: &[String]) -> Item {
+    let loaded = read_index(spot, machines).map(|(loader, index)| loader.scenario(spot, &index));
     match loaded {
         Ok(scenario) => Item::Scenario(Arc::new(scenario)),
         Err(error) => Item::Broken {
@@ -72,7 +72,7 @@ pub fn load(spot: &Spot) -> Item {
 }
 
 /// The one file without which there is nothing.
-fn read_index(spot: &Spot) -> Result<(Loader, Index), Box<Diagnostic>> {
+fn read_index(spot: &Spot, machines: &[String]) -> Result<(Loader, Index), Box<Diagnostic>> {
     let name = spot.dir.join("index.json");
     let name = name.strip_prefix(&spot.lessons).unwrap_or(&name).to_string_lossy().into_owned();
     let fail = |message: String| Box::new(Diagnostic::error(super::diagnostic::Place::file(&name), message));
@@ -90,7 +90,7 @@ fn read_index(spot: &Spot) -> Result<(Loader, Index), Box<Diagnostic>> {
         ));
     }
     let index = index::read(&root);
-    let resolved = environment::resolve(index.imageid.as_ref().map(|imageid| imageid.text.as_str()));
+    let resolved = environment::resolve(index.imageid.as_ref().map(|imageid| imageid.text.as_str()), machines);
     let mut loader = Loader {
         folder,
         index: text,

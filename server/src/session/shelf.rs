@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock, TryLockError};
 use std::time::Duration;
 
 use crate::lesson::model::{Item, Library, Scenario};
-use crate::lesson::{has_changed, load_library};
+use crate::lesson::{has_changed, load_library_with};
 
 /// However often an author's page asks, the lessons are read no more often than that.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl Shelf {
         let Some(read_at) = library.read_at else { return };
         let is_soon = read_at.elapsed().is_ok_and(|age| age < LOOK_EVERY);
         if !is_soon && has_changed(dir, read_at) {
-            self.replace(load_library(root));
+            self.replace(load_library_with(root, &library.machines));
         }
     }
 
@@ -72,7 +72,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let lesson = home.path().join("course/one");
         std::fs::create_dir_all(&lesson).expect("a lesson's folder");
-        let shelf = Shelf::new(load_library(home.path()));
+        let shelf = Shelf::new(load_library_with(home.path(), &[]));
         let read_at = shelf.library().read_at;
         std::thread::sleep(LOOK_EVERY);
         std::fs::write(lesson.join("index.json"), "{}").expect("a change");

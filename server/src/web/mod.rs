@@ -48,7 +48,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::WebConfig;
 use crate::control::SupervisorLine;
-use crate::lesson::load_library;
+use crate::lesson::load_library_with;
 use crate::metrics::Metrics;
 use crate::sandbox::Sandboxes;
 use crate::session::{Roster, Shelf};
@@ -170,8 +170,10 @@ async fn read_lessons(config: &WebConfig) -> anyhow::Result<crate::lesson::model
             config.lessons_from.display()
         )
     })?;
-    let library =
-        tokio::task::spawn_blocking(move || load_library(&root)).await.context("reading the lessons panicked")?;
+    let machines = config.machines.clone();
+    let library = tokio::task::spawn_blocking(move || load_library_with(&root, &machines))
+        .await
+        .context("reading the lessons panicked")?;
     if library.courses.iter().all(|course| course.items.is_empty()) {
         let lessons = config.lessons_from.display();
         tracing::warn!(%lessons, "no lesson is in this folder: each is a folder with an index.json; see docs/AUTHORING.md");

@@ -205,6 +205,11 @@ fn is_acl_of_a_sandbox(value: &[u8]) -> bool {
     *version == 2_u32.to_le_bytes() && entries.len() % 8 == 0 && entries.chunks_exact(8).all(exists)
 }
 
+/// The name that a hard link of an archive leads to.
+pub fn link_target(target: &[u8]) -> Result<Name, EntryError> {
+    Name::parse(target).map_err(|why| EntryError::Name { name: lossy(target), why })
+}
+
 pub fn lossy(bytes: &[u8]) -> String {
     /// An error is read by people: the beginning of a name of thousands of bytes tells which it is.
     const SHOWN_BYTES: usize = 300;

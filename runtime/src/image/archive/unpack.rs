@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use rustix::fs::{FileType, Stat, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use super::entry::{Entry, EntryError, Kind, lossy};
+use super::entry::{Entry, Kind, link_target, lossy};
 use super::limits::Limits;
 use super::walk::{ArchiveError, Content, walk};
 use super::whiteout::{self, Mark, MarkError, OPAQUE_XATTR};
@@ -159,8 +159,7 @@ impl Layer<'_> {
     }
 
     fn hard_link(&mut self, name: &Name, target: &[u8]) -> Result<(), UnpackError> {
-        let existing =
-            Name::parse(target).map_err(|why| ArchiveError::Entry(EntryError::Name { name: lossy(target), why }))?;
+        let existing = link_target(target).map_err(ArchiveError::Entry)?;
         let missing = || UnpackError::LinkTarget { name: name.clone(), target: lossy(target) };
         let (Some(parent), Some(last)) = (existing.parent(), existing.last()) else { return Err(missing()) };
         // A way that leads over a link or a file leads to nothing of this layer.

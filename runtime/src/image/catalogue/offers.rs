@@ -86,7 +86,7 @@ pub static CATALOGUE: &[Offer] = &[
         summary: "Go 1.21 from Debian on BusyBox, with modules that need no network; stands in for golang",
         stands_in_for: Some("docker.io/library/golang"),
         is_machine: false,
-        made: Made::Of(&[&recipe::BUSYBOX, &recipe::ALPINE, &recipe::GO, &recipe::GO_MODULES]),
+        made: Made::Of(&[&recipe::BUSYBOX, &recipe::ALPINE, &recipe::GO, &recipe::GO_CACHE, &recipe::GO_MODULES]),
         runs: Runs {
             env: &[
                 "PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

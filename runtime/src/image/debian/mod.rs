@@ -74,16 +74,16 @@ pub enum DebianError {
 
 /// Which packages, pinned, and how to find others when a pin is gone.
 #[derive(Debug, Clone)]
-pub struct Recipe {
+pub struct Recipe<'a> {
     pub lock: Lock,
     pub suites: &'static [Suite],
     pub reach: Reach,
-    pub seeds: Vec<&'static str>,
+    pub seeds: Vec<&'a str>,
     /// What is installed already below, and not to be taken again.
     pub given: Vec<Pin>,
 }
 
-impl Recipe {
+impl Recipe<'static> {
     pub fn of(set: &PackageSet) -> Result<Self, LockError> {
         Ok(Self { lock: set.lock()?, suites: set.suites, reach: set.reach, seeds: set.seeds(), given: set.given()? })
     }
@@ -98,12 +98,28 @@ pub fn learner_packages() -> impl Iterator<Item = &'static str> {
 
 /// Makes the lock of a set anew from the mirror's index: the newest version of everything. Gives the lock's text.
 pub fn relock(set: &PackageSet, site: &Site) -> Result<(String, Vec<String>), DebianError> {
+    let (recipe, notices) = newest_of(set.suites, set.reach, set.seeds(), set.given()?, site)?;
+    Ok((recipe.lock.to_text(set.title), notices))
+}
+
+/// What the mirror has now of some packages and of all that they need, upon a system of Debian 12: nothing is pinned.
+pub fn newest<'a>(seeds: Vec<&'a str>, given: Vec<Pin>, site: &Site) -> Result<(Recipe<'a>, Vec<String>), DebianError> {
+    newest_of(sets::BOOKWORM, Reach::Closure, seeds, given, site)
+}
+
+fn newest_of<'a>(
+    suites: &'static [Suite],
+    reach: Reach,
+    seeds: Vec<&'a str>,
+    given: Vec<Pin>,
+    site: &Site,
+) -> Result<(Recipe<'a>, Vec<String>), DebianError> {
     let architecture = host_architecture();
-    let fetched = release::fetch(&site.fetcher()?, site.mirrors, set.suites, architecture, &site.trust, site.work)?;
-    let wanted =
-        resolve::Wanted { seeds: &set.seeds(), reach: set.reach, given: &set.given()?, prefer: Prefer::Newest };
+    let fetched = release::fetch(&site.fetcher()?, site.mirrors, suites, architecture, &site.trust, site.work)?;
+    let wanted = resolve::Wanted { seeds: &seeds, reach, given: &given, prefer: Prefer::Newest };
     let pins = resolve::resolve(&fetched.index, &wanted)?;
-    Ok((Lock { architecture: architecture.to_owned(), pins }.to_text(set.title), fetched.notices))
+    let lock = Lock { architecture: architecture.to_owned(), pins };
+    Ok((Recipe { lock, suites, reach, seeds, given }, fetched.notices))
 }
 
 /// Debian's name for the machine we run on.

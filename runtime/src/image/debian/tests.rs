@@ -141,8 +141,8 @@ fn make_with(top: tempfile::TempDir, mirror: &Mirror, lock: &Lock, trust: Trust)
     Ok(Made { top, digest, notices })
 }
 
-fn recipe(lock: &Lock) -> Recipe {
-    let seeds = lock.pins.iter().map(|pin| pin.package.clone().leak() as &str).collect();
+fn recipe(lock: &Lock) -> Recipe<'_> {
+    let seeds = lock.pins.iter().map(|pin| pin.package.as_str()).collect();
     Recipe { lock: lock.clone(), suites: sets::BOOKWORM, reach: Reach::Closure, seeds, given: Vec::new() }
 }
 

@@ -9,6 +9,7 @@ mod go;
 mod hello;
 mod modules;
 mod services;
+mod go_cache;
 
 use std::io;
 
@@ -17,6 +18,7 @@ use super::debian::{self, DebianError, FixUp, LockError, PackageSet, Recipe, TIM
 use super::digest::Digest;
 use super::unpack::Place;
 
+pub use go_cache::Bench;
 pub use modules::ModuleError;
 
 /// One layer.
@@ -41,6 +43,8 @@ pub enum Making {
     Hello,
     /// A proxy of Go modules.
     GoModules { set: &'static PackageSet },
+    /// The standard library, compiled by the toolchain below.
+    GoCache,
 }
 
 /// Where a package's file goes.
@@ -56,6 +60,10 @@ pub enum RecipeError {
     Machine { machine: &'static str },
     #[error("cannot write {path} into the layer")]
     Write { path: &'static str, source: io::Error },
+    #[error("it is made by running a program, and nothing here can: prepare the image with the quayside command")]
+    NoErrands,
+    #[error("{0}")]
+    Errand(String),
 }
 
 impl RecipeError {
@@ -92,6 +100,7 @@ pub static BUSYBOX: Layer =
 pub static ALPINE: Layer =
     layer("alpine", Making::Files { set: &sets::BUSYBOX, place: alpine::place, fix_ups: alpine::FIX_UPS });
 pub static GO: Layer = layer("go", Making::Files { set: &sets::GO, place: go::place, fix_ups: go::FIX_UPS });
+pub static GO_CACHE: Layer = layer("go-cache", Making::GoCache);
 pub static GO_MODULES: Layer = layer("go-modules", Making::GoModules { set: &sets::GO_MODULES });
 pub static BASE: Layer = layer("base", Making::System { set: &sets::BASE, fix_ups: &[debian::SYSTEM, services::BASE] });
 pub static NGINX: Layer = layer("nginx", Making::System { set: &sets::NGINX, fix_ups: &[services::NGINX] });
@@ -110,7 +119,10 @@ impl Layer {
     pub fn effort(&self) -> Result<u64, RecipeError> {
         Ok(match self.making.set() {
             Some(set) => 2 * set.lock()?.bytes(),
-            None => 0,
+            None => match self.making {
+                Making::GoCache => go_cache::EFFORT_BYTES,
+                _ => 0,
+            },
         })
     }
 }
@@ -118,7 +130,7 @@ impl Layer {
 impl Making {
     pub fn set(&self) -> Option<&'static PackageSet> {
         match self {
-            Self::Hello => None,
+            Self::Hello | Self::GoCache => None,
             Self::System { set, .. } | Self::Files { set, .. } | Self::GoModules { set } => Some(set),
         }
     }
@@ -128,6 +140,7 @@ impl Making {
         // The tables are data, so what they would do is their text.
         match self {
             Self::Hello => hello::TEXT.to_owned(),
+            Self::GoCache => go_cache::text(),
             Self::GoModules { .. } => lock.to_owned(),
             Self::System { fix_ups, .. } => format!("{lock}{fix_ups:?}"),
             Self::Files { fix_ups, .. } => format!("{lock}{fix_ups:?}"),
@@ -145,10 +158,11 @@ pub fn expected(layer: &Layer) -> Option<Digest> {
 }
 
 /// Makes a layer in the top of `tree`, which is empty. Gives notices for the operator.
-pub fn make(layer: &Layer, workshop: &Workshop, tree: &Tree) -> Result<Vec<String>, RecipeError> {
+pub fn make(layer: &Layer, bench: &Bench, workshop: &Workshop, tree: &Tree) -> Result<Vec<String>, RecipeError> {
     match &layer.making {
         Making::System { set, fix_ups } => Ok(debian::build(&Recipe::of(set)?, fix_ups, workshop, tree)?),
         Making::Files { set, place, fix_ups } => Ok(debian::take(&Recipe::of(set)?, *place, fix_ups, workshop, tree)?),
+        Making::GoCache => go_cache::make(bench, workshop, tree).map(|()| Vec::new()),
         Making::Hello => hello_world(tree).map(|()| Vec::new()),
         Making::GoModules { set } => Ok(modules::make(&Recipe::of(set)?, workshop, tree)?),
     }
@@ -193,7 +207,8 @@ mod tests {
         if std::env::consts::ARCH != "x86_64" {
             return eprintln!("skipped: needs x86_64, which the locks are for");
         }
-        let layers = [&LEARNER, &DOCKER, &HELLO, &BUSYBOX, &ALPINE, &GO, &GO_MODULES, &BASE, &NGINX, &REDIS, &PYTHON];
+        let layers =
+            [&LEARNER, &DOCKER, &HELLO, &BUSYBOX, &ALPINE, &GO, &GO_CACHE, &GO_MODULES, &BASE, &NGINX, &REDIS, &PYTHON];
         assert!(layers.iter().all(|layer| expected(layer).is_some()));
         assert_eq!(expected(&DOCKER_OLDER), None);
     }

@@ -22,6 +22,7 @@ pub mod credentials;
 pub mod place;
 mod challenge;
 mod client;
+mod answers;
 mod document;
 mod meters;
 mod download;
@@ -31,6 +32,7 @@ pub mod outgoing;
 mod upload;
 mod push;
 
+pub use answers::answers;
 pub use credentials::{Credentials, Login};
 pub use document::{Document, choose, understand};
 pub use error::RegistryError;
@@ -56,6 +58,6 @@ pub struct Access {
 pub const LAYERS_MAX: usize = 127;
 
 #[cfg(test)]
-mod fake;
+pub(in crate::image) mod fake;
 #[cfg(test)]
 mod tests;

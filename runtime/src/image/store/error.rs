@@ -46,6 +46,8 @@ pub enum ImageError {
     Host(#[from] HostError),
     #[error(transparent)]
     Debian(#[from] DebianError),
+    #[error("cannot prepare the image {name}, which the setting images.catalogue takes from {from}")]
+    Listed { name: String, from: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("cannot make the layer {layer}")]
     Recipe { layer: &'static str, source: Box<RecipeError> },
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::digest::Digest;
-use super::super::oci::{CONFIG_MAX_BYTES, ImageConfig};
+use super::super::oci::{CONFIG_MAX_BYTES, History, ImageConfig};
 use super::super::reference::Reference;
 use super::locks::write_whole;
 use super::{ImageError, Layer, Store, Work};
@@ -17,6 +17,12 @@ const RECORD_MAX_BYTES: u64 = 64 * 1024;
 
 /// The shortest beginning of an id that is taken for one; shorter ones are more likely names.
 const PREFIX_MIN: usize = 4;
+
+/// Says of an image, wherever it goes, that it is not the one that people expect under its name.
+pub const STANDS_IN_LABEL: &str = "quayside.stands-in-for";
+
+/// How each line of its history begins, as long as nobody has built upon it.
+pub const MADE_BY: &str = "quayside image prepare";
 
 /// An image that is here with all its layers.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +49,9 @@ pub struct Origin {
     /// What it was made of; when that is not today's, it is prepared anew.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub recipe: String,
+    /// What the operator's line of the catalogue says that it is made of; when that is not today's, it is prepared anew.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub listed: String,
     /// What an operator should know about how it was made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
@@ -189,7 +198,8 @@ impl Store {
             ImageError::Incomplete { missing, .. } => ImageError::Incomplete { name: shown, missing },
             other => other,
         })?;
-        Ok(Some(Image { id: *id, names, config, layers, origin: record.origin }))
+        let stands_in_for = record.origin.stands_in_for.or_else(|| label_of_a_stand_in(&config));
+        Ok(Some(Image { id: *id, names, config, layers, origin: Origin { stands_in_for, ..record.origin } }))
     }
 
     fn parts(&self, id: &Digest) -> Result<(ImageConfig, Vec<Layer>), ImageError> {
@@ -214,6 +224,17 @@ impl Store {
         }
         Ok(ids)
     }
+}
+
+/// What an image that came by a registry or an archive stands in for. Who builds upon one inherits its label, and has a
+/// history of more.
+fn label_of_a_stand_in(config: &ImageConfig) -> Option<String> {
+    let is_ours = |step: &History| step.created_by.as_deref().is_some_and(|by| by.starts_with(MADE_BY));
+    let label = config.config.labels.get(STANDS_IN_LABEL)?;
+    let is_whole = !config.history.is_empty() && config.history.iter().all(is_ours);
+    // A stranger's text: what is no image's name is not shown.
+    let name = label.parse::<Reference>().ok()?;
+    is_whole.then(|| name.familiar_name())
 }
 
 /// The ids of the images that one store itself has.

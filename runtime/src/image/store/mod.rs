@@ -37,7 +37,7 @@ mod sweep;
 use std::path::{Path, PathBuf};
 
 pub use error::ImageError;
-pub use images::{Image, Origin};
+pub use images::{Image, MADE_BY, Origin, STANDS_IN_LABEL};
 pub use layers::{Layer, LayerRecord, Tar};
 pub use sweep::{Removed, Usage};
 pub use work::{LayerDraft, Work};

@@ -5,7 +5,7 @@ use crate::keeper::protocol::{Body, FailureCode, ImageInfo, ImageState};
 
 impl Keeper<'_> {
     pub(super) fn images(&self) -> Vec<ImageInfo> {
-        let mut images = self.store.list();
+        let mut images = self.store.list(&self.config.sources.listed);
         for image in &mut images {
             if let Some(state) = self.images.get(&image.name) {
                 image.state = state.clone();

@@ -1,12 +1,11 @@
 //! `quayside image pull` and `push`: images from registries, and to them.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 use quayside_runtime::image::oci::Platform;
-use quayside_runtime::image::registry::{self, Access, Credentials, Login, Mirror, PartState, Progress};
+use quayside_runtime::image::registry::{self, Access, Credentials, Login, PartState, Progress};
 use quayside_runtime::image::{Reference, show};
 
 use super::super::Data;
@@ -90,22 +89,18 @@ impl Push {
 
 impl Asking {
     fn access(&self, settings: &Settings) -> anyhow::Result<Access> {
-        let logins = match config::docker_config() {
-            Some(path) => logins(path)?,
-            None => Credentials::default(),
-        };
+        let logins = logins()?;
         let credentials = match &self.creds {
             Some(text) => logins.with(Login::parse(text)?),
             None => logins,
         };
-        let mirrors = settings.images.registry_mirrors.iter().map(|text| Mirror::parse(text));
-        let mirrors = mirrors.collect::<Result<_, _>>().context("cannot use the setting images.registry-mirrors")?;
-        Ok(Access { credentials, mirrors, proxy: settings.images.proxy.clone(), insecure: self.insecure })
+        Ok(Access { insecure: self.insecure, ..super::access(&settings.images, credentials)? })
     }
 }
 
 /// What `docker login` left; nothing if nobody has logged in.
-fn logins(path: PathBuf) -> anyhow::Result<Credentials> {
+pub fn logins() -> anyhow::Result<Credentials> {
+    let Some(path) = config::docker_config() else { return Ok(Credentials::default()) };
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Credentials::of_docker(&bytes)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Credentials::default()),

@@ -5,11 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 
+use quayside_runtime::container::InContainers;
 use quayside_runtime::image::debian::DebianError;
 use quayside_runtime::image::recipe::{ModuleError, RecipeError};
 use quayside_runtime::image::{Image, ImageError, Sources, Store, show};
+use quayside_tests::{binary, needs};
 
 #[test]
 fn hello_world_says_what_it_is() {
@@ -49,16 +52,47 @@ fn golang_builds_a_program_with_modules_and_no_network() {
         .rev()
         .find_map(|path| std::fs::read_to_string(path.join("usr/local/share/goproxy/go.sum")).ok());
     let sums = sums.expect("the proxy lists its sums");
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/builds/go-example");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("builds/go-example");
     let wanted = std::fs::read_to_string(example.join("go.sum")).unwrap();
     for line in wanted.lines() {
         assert!(sums.lines().any(|known| known == line), "the example's go.sum is not of this proxy: {line}");
     }
-    let tar = Command::new("tar").arg("-C").arg(&example).args(["-czf", "-", "."]).output().unwrap().stdout;
+    let tar = example_as_tar(&example);
     let script = "mkdir /src && cd /src && tar -xzf /input && go mod download && go mod verify && \
                   go build -o /bin/server ./cmd/server && go build -o /bin/client ./cmd/client && \
                   go vet ./... && go test ./... 2>&1 | grep -c '^ok' && client --help | head -1";
     check_with(&image, &tar, script, "all modules verified\n1\nSpeak to a harbour");
+}
+
+/// How much of a first build is left when the standard library is there: much less than half, on any machine.
+const WARM_SHARE_MAX: f64 = 0.5;
+
+#[test]
+fn golangs_first_build_compiles_nothing_of_the_standard_library() {
+    let Some(image) = prepare("golang") else { return };
+    let tar = example_as_tar(&Path::new(env!("CARGO_MANIFEST_DIR")).join("builds/go-example"));
+    // Packages of the standard library have no dot in their names. Of a later year is the image's cache, as long as
+    // nothing has touched it.
+    let script = "mkdir /src && cd /src && tar -xzf /input && go mod download && touch -d '2036-01-01 00:00:00' /later && \
+                  untouched() { find /root/.cache/go-build -type f -newer /later | wc -l; }; untouched && \
+                  now() { cut -d' ' -f1 /proc/uptime; }; packages() { grep -v '\\.' | wc -l; }; \
+                  now && go build -v -o /bin/client ./cmd/client 2>&1 | packages && now && untouched && \
+                  GOCACHE=/empty go build -v -o /bin/cold ./cmd/client 2>&1 | packages && now && \
+                  cmp /bin/client /bin/cold && echo same";
+    let text = run(&image, &tar, script);
+    let lines: Vec<&str> = text.lines().collect();
+    let [before, began, warm, then, after, cold, end, "same"] = lines[..] else { panic!("{text}") };
+    let seconds = |text: &str| text.parse::<f64>().expect("uptime is a number");
+    let share = (seconds(then) - seconds(began)) / (seconds(end) - seconds(then));
+    eprintln!(
+        "the client: {:.1} s, {:.0} % of what it takes without the cache",
+        seconds(then) - seconds(began),
+        share * 100.0
+    );
+    assert_eq!(warm, "0", "packages of the standard library were compiled again");
+    assert!(cold.parse::<u32>().unwrap() > 50, "{cold} packages: this test does not see what is compiled");
+    assert!(before.parse::<u32>().unwrap() > 1000 && before == after, "{before} files of the cache, then {after}");
+    assert!(share < WARM_SHARE_MAX, "the cache saves too little");
 }
 
 #[test]
@@ -129,20 +163,21 @@ fn the_learners_machine_with_docker_is_the_learners_machine_and_a_layer() {
 
 /// Prepares an image in a store beside the cache of downloads and says how long it took, or why it cannot be.
 fn prepare(name: &str) -> Option<Image> {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root, to give an image's files their owners and to mount");
-        return None;
-    }
+    needs::containers();
     let store = Store::open(cache().join("images")).unwrap();
+    let program = std::fs::File::open(binary::quayside()).unwrap();
+    let sources = Sources { errands: Some(Arc::new(InContainers::new(program))), ..Sources::default() };
     let began = Instant::now();
-    match store.prepare(name, &Sources::default(), &mut |_| {}) {
+    match store.prepare(name, &sources, &mut |_| {}) {
         Ok(image) => {
             eprintln!("{name}: {} in {:.1} s", show::size(image.size_bytes()), began.elapsed().as_secs_f32());
             image.origin.notices.iter().for_each(|notice| eprintln!("    {notice}"));
+            let surprise = image.origin.notices.iter().find(|notice| notice.contains("came out as"));
+            assert_eq!(surprise, None, "a layer is not the one that it is known to be");
             Some(image)
         }
         Err(error) if is_of_the_mirror(&error) => {
-            eprintln!("skipped: needs a Debian mirror that answers: {error}");
+            needs::say_skipped(&format!("the image {name}; needs a Debian mirror that answers: {error}"));
             None
         }
         Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
@@ -174,9 +209,18 @@ fn check(image: &Image, script: &str, expected: &str) {
     check_with(image, b"", script, expected);
 }
 
-/// Runs a script as root in a throw-away copy of the image, in which /input holds `input`; `expected` is all that it
-/// prints.
+/// `expected` is all that the script prints.
+#[track_caller]
 fn check_with(image: &Image, input: &[u8], script: &str, expected: &str) {
+    assert_eq!(run(image, input, script), expected, "{script}");
+}
+
+fn example_as_tar(example: &Path) -> Vec<u8> {
+    Command::new("tar").arg("-C").arg(example).args(["-czf", "-", "."]).output().unwrap().stdout
+}
+
+/// What a script prints, as root in a throw-away copy of the image in which /input holds `input`.
+fn run(image: &Image, input: &[u8], script: &str) -> String {
     const ENTER: &str = r#"
         set -e
         ip link set lo up 2>/dev/null || true
@@ -204,6 +248,7 @@ fn check_with(image: &Image, input: &[u8], script: &str, expected: &str) {
         .env("SCRIPT", script)
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-    assert_eq!(text, expected, "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+    // Shown when the test fails.
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
