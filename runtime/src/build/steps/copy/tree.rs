@@ -57,6 +57,17 @@ pub struct OneSource<'a> {
     copied: &'a mut Copied,
 }
 
+/// One entry on its way: the folder that it is in and what it is called there, and the same of where it goes.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    from: &'a Folder,
+    from_last: &'a OsStr,
+    names: &'a Names,
+    to: &'a Folder,
+    to_file: &'a Name,
+    last: &'a OsStr,
+}
+
 /// What something is called: in its tree, and below the source that it is copied with.
 struct Names {
     origin: Name,
@@ -85,7 +96,8 @@ impl<'a> OneSource<'a> {
         let (Some(parent), Some(from_last)) = (name.parent(), name.last()) else { return self.contents(name, to) };
         let from = super::sources::open_folder(self.how.from, &parent).map_err(|error| self.how.unread(name, error))?;
         let names = Names { origin: name.clone(), within: within.clone() };
-        self.entry(&from, from_last, &names, &to.folder, &to.name, last)
+        let to_file = &to.name.join(last);
+        self.entry(Way { from: &from, from_last, names: &names, to: &to.folder, to_file, last })
     }
 
     /// A folder alone, where there is none yet: with `--parents` it comes with what it is in.
@@ -106,20 +118,14 @@ impl<'a> OneSource<'a> {
             return Err(StepError::Depth { path: names.origin.to_string(), max: DEPTH_MAX });
         }
         for last in from.list().map_err(|error| self.how.unread(&names.origin, error))? {
-            self.entry(from, &last, &names.join(&last), to, to_name, &last)?;
+            let (names, to_file) = (&names.join(&last), &to_name.join(&last));
+            self.entry(Way { from, from_last: &last, names, to, to_file, last: &last })?;
         }
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        from: &Folder,
-        from_last: &OsStr,
-        names: &Names,
-        to: &Folder,
-        to_name: &Name,
-        last: &OsStr,
-    ) -> Result<(), StepError> {
+    fn entry(&mut self, way: Way) -> Result<(), StepError> {
+        let Way { from, from_last, names, to, to_file, last } = way;
         // What was removed since the folder was read is not there.
         let Some(stat) = from.find(from_last).map_err(|error| self.how.unread(&names.origin, error))? else {
             return Ok(());
@@ -131,14 +137,13 @@ impl<'a> OneSource<'a> {
             Verdict::Drop if is_folder && self.keeps_any(from, from_last, names)? => {}
             Verdict::Drop | Verdict::DropAll => return Ok(()),
         }
-        let to_file = to_name.join(last);
         if is_folder {
-            return self.folder(from, from_last, names, to, &to_file, last, &stat);
+            return self.folder(way, &stat);
         }
-        self.make_room(names, to, &to_file, last)?;
+        self.make_room(way)?;
         let meta = self.meta(&stat, false);
         let made = match kind {
-            FileType::RegularFile => return self.file(from, from_last, names, to, &to_file, last),
+            FileType::RegularFile => return self.file(way),
             FileType::Symlink => from.read_link(from_last).and_then(|target| to.symlink(last, &target, meta)),
             FileType::Fifo if !self.how.from.is_context() => to.fifo(last, meta),
             FileType::CharacterDevice | FileType::BlockDevice if !self.how.from.is_context() => {
@@ -150,20 +155,11 @@ impl<'a> OneSource<'a> {
             _ => return self.leave_out(names),
         };
         self.copied.entries += 1;
-        made.map_err(|error| write_error(&to_file, error))
+        made.map_err(|error| write_error(to_file, error))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn folder(
-        &mut self,
-        from: &Folder,
-        from_last: &OsStr,
-        names: &Names,
-        to: &Folder,
-        to_file: &Name,
-        last: &OsStr,
-        stat: &Stat,
-    ) -> Result<(), StepError> {
+    fn folder(&mut self, way: Way, stat: &Stat) -> Result<(), StepError> {
+        let Way { from, from_last, names, to, to_file, last } = way;
         let failed = |error| write_error(to_file, error);
         let there = to.find(last).map_err(failed)?;
         if there.is_some_and(|there| FileType::from_raw_mode(there.st_mode) != FileType::Directory) {
@@ -180,15 +176,7 @@ impl<'a> OneSource<'a> {
         inside.restore_times(&time_of(meta.mtime.unwrap_or_default())).map_err(failed)
     }
 
-    fn file(
-        &mut self,
-        from: &Folder,
-        from_last: &OsStr,
-        names: &Names,
-        to: &Folder,
-        to_file: &Name,
-        last: &OsStr,
-    ) -> Result<(), StepError> {
+    fn file(&mut self, Way { from, from_last, names, to, to_file, last }: Way) -> Result<(), StepError> {
         let how = self.how;
         let unread = |error| how.unread(&names.origin, error);
         let file = from.read(from_last).map_err(unread)?;
@@ -218,7 +206,7 @@ impl<'a> OneSource<'a> {
     }
 
     /// A file replaces a file, and never a folder.
-    fn make_room(&self, names: &Names, to: &Folder, to_file: &Name, last: &OsStr) -> Result<(), StepError> {
+    fn make_room(&self, Way { names, to, to_file, last, .. }: Way) -> Result<(), StepError> {
         match to.find(last).map_err(|error| write_error(to_file, error))? {
             None => Ok(()),
             Some(there) if FileType::from_raw_mode(there.st_mode) == FileType::Directory => {
