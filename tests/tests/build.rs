@@ -169,6 +169,35 @@ fn ctrl_c_ends_the_command_that_runs_and_leaves_no_image() {
     assert!(!names(yard.folder.path()).contains("example"));
 }
 
+#[test]
+fn a_fresh_machine_takes_steps_from_an_image_and_runs_only_what_follows_a_change() {
+    let (there, here) = (Yard::new(), Yard::new());
+    let text =
+        "FROM scratch\nCOPY busybox /bin/sh\nRUN echo once > /once\nCOPY cmd /cmd\nRUN sh -c : && echo > /made\n";
+    for yard in [&there, &here] {
+        fs::copy("/bin/busybox", yard.context().join("busybox")).expect("busybox-static is installed");
+        fs::set_permissions(yard.context().join("busybox"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("it is ours");
+    }
+    there.built(text, &["-t", "shared:1"]);
+    let archive = there.folder.path().join("shared.tar");
+    let archive = archive.to_str().expect("it is UTF-8");
+    for (yard, verb, args) in
+        [(&there, "save", ["-o", archive, "shared:1"]), (&here, "load", ["-i", archive, "--name=s:1"])]
+    {
+        let data = yard.folder.path().join("data");
+        let mut command = Command::new(binary::quayside());
+        command.args(["image", verb, "--data"]).arg(data).args(args);
+        assert!(command.status().expect("the binary starts").success(), "{verb}");
+    }
+    here.write("cmd/client/main.txt", "changed\n");
+    let said = here.built(text, &["--cache-from", "s:1"]);
+    assert_eq!((count(&said, "CACHED from s:1"), count(&said, "missed:")), (2, 2), "{said}");
+    here.write("cmd/client/main.txt", "client\n");
+    let said = here.built(text, &["--cache-from", "s:1"]);
+    assert_eq!((count(&said, "CACHED"), count(&said, "CACHED from s:1")), (4, 2), "{said}");
+}
+
 fn names(folder: &Path) -> String {
     fs::read_to_string(folder.join("data/images/content/names.json")).unwrap_or_default()
 }

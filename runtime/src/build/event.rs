@@ -52,9 +52,11 @@ pub enum What {
         part: usize,
         text: String,
     },
-    /// Its result is in the cache.
+    /// Its result is in the cache; `from` names the image that had it with it, if it was not built here.
     Hit {
         part: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
     },
     /// It is not, and why.
     Missed {
@@ -109,7 +111,7 @@ impl What {
             | Self::Began { part }
             | Self::Progress { part, .. }
             | Self::Note { part, .. }
-            | Self::Hit { part }
+            | Self::Hit { part, .. }
             | Self::Missed { part, .. }
             | Self::Output { part, .. }
             | Self::Done { part, .. }

@@ -23,14 +23,16 @@ const QUOTED_MAX_CHARS: usize = 60;
 pub enum Reason {
     /// No earlier build has been at this place.
     NeverBuilt,
+    /// Nor is it a step of the images that were named for that.
+    NotIn {
+        images: Vec<String>,
+    },
     /// `--no-cache`.
     Unwanted,
     /// The same was built, and what it made is gone.
     Pruned,
-    /// A step before it was not in the cache; as people see it, `4/7`.
-    Follows {
-        step: String,
-    },
+    /// A step before it was not in the cache.
+    Follows(Before),
     Base {
         now: String,
         was: String,
@@ -56,6 +58,15 @@ pub enum Reason {
     Below,
 }
 
+/// An earlier step of the same build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// As people see it, `4/7`.
+    pub step: String,
+    /// The number that its events have.
+    pub part: usize,
+}
+
 /// What happened to the files that a step copies. Names are sorted; each list holds all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,10 +84,10 @@ pub struct FileChanges {
 
 /// Compares a step that was missed with the nearest earlier one. `missed` is the step before it, if that one was not in
 /// the cache either.
-pub fn explain(now: &Parts, earlier: Option<&Parts>, missed: Option<&str>) -> Vec<Reason> {
+pub fn explain(now: &Parts, earlier: Option<&Parts>, missed: Option<&Before>) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    if let Some(step) = missed {
-        reasons.push(Reason::Follows { step: step.to_owned() });
+    if let Some(before) = missed {
+        reasons.push(Reason::Follows(before.clone()));
     }
     let Some(was) = earlier else {
         if reasons.is_empty() {
@@ -172,9 +183,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverBuilt => write!(f, "never built before"),
+            Self::NotIn { images } => write!(f, "never built here, and no step of {}", listed(images)),
             Self::Unwanted => write!(f, "--no-cache"),
             Self::Pruned => write!(f, "built before, but its result is gone from the cache"),
-            Self::Follows { step } => write!(f, "follows step {step}"),
+            Self::Follows(before) => write!(f, "follows step {}", before.step),
             Self::Base { now, was } if now == was => write!(f, "the base image {now} changed"),
             Self::Base { now, was } => write!(f, "the base image is {now}, was {was}"),
             Self::Instruction { was } => write!(f, "the instruction changed: was `{}`", quoted(was)),

@@ -63,6 +63,10 @@ pub struct Build {
     /// Do every step, whatever is in the cache
     #[arg(long)]
     no_cache: bool,
+    /// An image that may have steps of this build with it, from another machine or another time; may be given several
+    /// times. Name only images that you trust: what they call a step's result is believed
+    #[arg(long, value_name = "IMAGE")]
+    cache_from: Vec<String>,
     /// A label for the image
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
@@ -200,6 +204,7 @@ impl Build {
             wishes,
             names: self.tags.clone(),
             no_cache: self.no_cache,
+            cache_from: self.cache_from.clone(),
             stages_at_once: if self.progress == Form::Legacy { 1 } else { STAGES_AT_ONCE },
             secrets: self.secrets.iter().map(|text| secret(text)).collect::<anyhow::Result<_>>()?,
             agents: self.agents.iter().map(|text| agent(text)).collect::<anyhow::Result<_>>()?,

@@ -119,11 +119,12 @@ fn a_base_is_told_by_its_name() {
 
 #[test]
 fn a_step_follows_the_one_that_was_missed_before_it() {
+    let before = Before { step: "4/7".into(), part: 5 };
     let mut now = step();
     now.parent = Some(Digest::of(b"another"));
-    assert_eq!(line(&explain(&now, Some(&step()), Some("4/7"))), "follows step 4/7");
+    assert_eq!(line(&explain(&now, Some(&step()), Some(&before))), "follows step 4/7");
     now.files.insert("x".into(), fact("x", 0o644));
-    assert_eq!(line(&explain(&now, Some(&step()), Some("4/7"))), "follows step 4/7; new file x");
-    assert_eq!(line(&explain(&now, None, Some("4/7"))), "follows step 4/7");
+    assert_eq!(line(&explain(&now, Some(&step()), Some(&before))), "follows step 4/7; new file x");
+    assert_eq!(line(&explain(&now, None, Some(&before))), "follows step 4/7");
     assert_eq!(line(&explain(&now, None, None)), "never built before");
 }

@@ -11,7 +11,9 @@
 
 use std::fmt::Write;
 
+use super::of_image;
 use crate::build::event::{Event, InstructionLine, What};
+use crate::build::explain::{self, Before, Reason};
 use crate::image::Digest;
 use crate::printable::printable;
 
@@ -34,9 +36,11 @@ impl Legacy {
             What::Planned { instructions } => self.instructions.clone_from(instructions),
             What::Warning { text } => line(&mut out, &format!("[Warning] {}", printable(text, false))),
             What::Began { part } => self.begin(*part, &mut out),
-            What::Hit { .. } if self.is_open => line(&mut out, " ---> Using cache"),
-            What::Missed { words, .. } if self.is_open => {
-                line(&mut out, &format!(" ---> Not in the cache: {}", printable(words, false)))
+            What::Hit { from, .. } if self.is_open => {
+                line(&mut out, &format!(" ---> Using cache{}", of_image(from.as_deref())));
+            }
+            What::Missed { reasons, .. } if self.is_open => {
+                line(&mut out, &format!(" ---> Not in the cache: {}", printable(&self.words(reasons), false)));
             }
             What::Output { line: text, .. } => line(&mut out, &printable(text, true)),
             What::Failed { message, .. } => line(&mut out, &printable(message, false)),
@@ -52,6 +56,24 @@ impl Legacy {
             self.arrow(&mut out);
         }
         out
+    }
+
+    /// With steps counted as they are here.
+    fn words(&self, reasons: &[Reason]) -> String {
+        let counted = |reason: &Reason| match reason {
+            Reason::Follows(before) => {
+                let index = self.instructions.iter().position(|one| one.part == Some(before.part));
+                let step = index.map_or(before.step.clone(), |index| self.count(index));
+                Reason::Follows(Before { step, part: before.part })
+            }
+            other => other.clone(),
+        };
+        explain::line(&reasons.iter().map(counted).collect::<Vec<_>>())
+    }
+
+    /// `3/8`
+    fn count(&self, index: usize) -> String {
+        format!("{}/{}", index + 1, self.instructions.len())
     }
 
     /// Shows the instructions up to this part's: those before it only change the config.
@@ -74,7 +96,7 @@ impl Legacy {
     fn heading(&mut self, index: usize, out: &mut String) {
         let text = &self.instructions[index].text;
         self.id = Digest::of(format!("{} {text}", self.id).as_bytes()).short();
-        let heading = format!("Step {}/{} : {}", index + 1, self.instructions.len(), printable(text, false));
+        let heading = format!("Step {} : {}", self.count(index), printable(text, false));
         line(out, &heading);
     }
 

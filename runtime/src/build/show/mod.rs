@@ -20,5 +20,10 @@ fn seconds(ms: u64) -> String {
     format!("{}.{}s", ms / 1000, ms % 1000 / 100)
 }
 
+/// Behind the word for a step that was found: the image that had it, if it was not built here.
+fn of_image(image: Option<&str>) -> String {
+    image.map(|image| format!(" from {}", crate::printable::printable(image, false))).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests;

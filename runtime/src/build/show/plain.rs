@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::seconds;
+use super::{of_image, seconds};
 use crate::build::event::{Event, What};
 use crate::printable::printable;
 
@@ -48,7 +48,7 @@ impl Plain {
                 }
             }
             What::Note { part, text } => self.say(*part, &printable(text, false), &mut out),
-            What::Hit { part } => self.end(*part, "CACHED", &mut out),
+            What::Hit { part, from } => self.end(*part, &format!("CACHED{}", of_image(from.as_deref())), &mut out),
             What::Missed { part, words, .. } => {
                 self.say(*part, &format!("missed: {}", printable(words, false)), &mut out)
             }

@@ -5,7 +5,7 @@ use super::plain::Plain;
 use super::tty::{Frame, Size, Tty};
 use super::*;
 use crate::build::event::{InstructionLine, What};
-use crate::build::explain::Reason;
+use crate::build::explain::{Before, Reason};
 use crate::image::Digest;
 
 fn image() -> Digest {
@@ -50,12 +50,12 @@ fn build() -> Vec<Event> {
         (2, What::Began { part: 2 }),
         (2, done(2, 0)),
         (2, What::Began { part: 3 }),
-        (3, What::Hit { part: 3 }),
+        (3, What::Hit { part: 3, from: None }),
         (3, What::Began { part: 4 }),
         (4, missed(4, Reason::Files { changes })),
         (90, done(4, 86)),
         (90, What::Began { part: 5 }),
-        (91, missed(5, Reason::Follows { step: "3/4".into() })),
+        (91, missed(5, Reason::Follows(Before { step: "3/4".into(), part: 4 }))),
         (300, output("building \u{1b}[2Jclient", true)),
         (2000, output("\u{1b}[32mok\u{1b}[0m", false)),
         (2091, done(5, 2000)),
@@ -94,6 +94,27 @@ fn a_terminal_shows_every_part_and_the_output_of_what_runs() {
     }
     shown.push_str(&tty.last_lines(2100, 60).join("\n"));
     insta::assert_snapshot!("tty", shown);
+}
+
+#[test]
+fn a_step_that_came_with_an_image_says_so_in_every_form() {
+    let events: Vec<Event> = build()
+        .into_iter()
+        .map(|event| match event.what {
+            What::Hit { part, .. } => Event { what: What::Hit { part, from: Some("shared:1".into()) }, ..event },
+            _ => event,
+        })
+        .collect();
+    let (mut plain, mut legacy, mut tty) = (Plain::default(), Legacy::default(), Tty::default());
+    let plain: String = events.iter().map(|event| plain.take(event)).collect();
+    assert!(plain.contains("#3 CACHED from shared:1\n"), "{plain}");
+    let legacy: String = events.iter().map(|event| legacy.take(event)).collect();
+    assert!(legacy.contains(" ---> Using cache from shared:1\n"), "{legacy}");
+    events.iter().for_each(|event| tty.take(event));
+    let shown = tty.last_lines(2100, 60).join("\n");
+    assert!(shown.contains(" => CACHED from shared:1 [2/4] WORKDIR /src "), "{shown}");
+    let json: String = events.iter().map(json).collect();
+    assert!(json.contains(r#""event":"hit","part":3,"from":"shared:1""#), "{json}");
 }
 
 #[test]

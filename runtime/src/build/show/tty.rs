@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::seconds;
+use super::{of_image, seconds};
 use crate::build::event::{Event, What};
 use crate::printable::printable;
 
@@ -54,7 +54,7 @@ struct Part {
 
 #[derive(Debug, Clone, PartialEq)]
 enum End {
-    Cached,
+    Cached { from: Option<String> },
     Done { took_ms: u64 },
     Failed { message: String },
     Cancelled,
@@ -82,7 +82,7 @@ impl Tty {
                 part.doing = Some(format!("{}{share}", printable(doing, false)));
             }
             What::Note { text, .. } => part.doing = Some(printable(text, false)),
-            What::Hit { .. } => part.ended = Some(End::Cached),
+            What::Hit { from, .. } => part.ended = Some(End::Cached { from: from.clone() }),
             What::Missed { words, .. } => part.why = Some(printable(words, false)),
             What::Output { line, .. } => {
                 part.output.push_back(printable(line, false));
@@ -133,11 +133,11 @@ impl Part {
     fn lines(&self, now_ms: u64, columns: usize) -> Vec<String> {
         let since = now_ms.saturating_sub(self.began_ms.unwrap_or(now_ms));
         let (mark, took) = match &self.ended {
-            None => ("", since),
-            Some(End::Cached) => ("CACHED ", 0),
-            Some(End::Done { took_ms }) => ("", *took_ms),
-            Some(End::Failed { .. }) => ("ERROR ", since),
-            Some(End::Cancelled) => ("CANCELED ", 0),
+            None => (String::new(), since),
+            Some(End::Cached { from }) => (format!("CACHED{} ", of_image(from.as_deref())), 0),
+            Some(End::Done { took_ms }) => (String::new(), *took_ms),
+            Some(End::Failed { .. }) => ("ERROR ".to_owned(), since),
+            Some(End::Cancelled) => ("CANCELED ".to_owned(), 0),
         };
         let mut lines = vec![with_time(&format!(" => {mark}{}", self.shown), &seconds(took), columns)];
         lines.extend(self.why.iter().map(|why| cut(&format!(" =>     missed: {why}"), columns)));

@@ -13,6 +13,7 @@
 //! The first step that fails stops the others. What was done until then stays in the cache.
 
 mod bases;
+mod inherited;
 mod files;
 mod image;
 mod carry;
@@ -60,6 +61,8 @@ pub struct Job {
     pub names: Vec<Reference>,
     /// `--no-cache`: nothing is looked up; what is done is remembered.
     pub no_cache: bool,
+    /// `--cache-from`: names of images whose own steps are believed.
+    pub cache_from: Vec<String>,
     pub stages_at_once: usize,
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of agents.
@@ -116,6 +119,7 @@ pub fn build(job: &Job, tools: &Tools, tell: &(dyn Fn(Event) + Sync)) -> Result<
         voice.warn(&format!("no ARG asks for the build argument {}", plan.unused_arguments.join(", ")));
     }
     let cache = Cache::open(tools.store)?;
+    let inherited = inherited::Inherited::read(job, tools, &voice)?;
     let (context, ignore) = open_context(job, &plan, &cache, &voice)?;
     let parts = announce(&plan, &bases, &voice);
     let site = Building {
@@ -124,6 +128,7 @@ pub fn build(job: &Job, tools: &Tools, tell: &(dyn Fn(Event) + Sync)) -> Result<
         plan: &plan,
         bases: &bases,
         cache: &cache,
+        inherited: &inherited,
         context: &context,
         ignore: &ignore,
         parts: &parts,
@@ -152,6 +157,7 @@ struct Building<'a> {
     plan: &'a Plan,
     bases: &'a bases::Bases,
     cache: &'a Cache,
+    inherited: &'a inherited::Inherited,
     context: &'a Option<Mutex<Context>>,
     ignore: &'a Ignore,
     parts: &'a Parts,

@@ -9,10 +9,11 @@ use std::time::Instant;
 use super::carry::carry_out;
 use super::files::{self, Origins};
 use super::image::timestamp;
+use super::inherited;
 use super::{BuildError, Building};
 use crate::build::cache::{Hit, Record};
 use crate::build::event::What;
-use crate::build::explain::{self, Reason};
+use crate::build::explain::{self, Before, Reason};
 use crate::build::key::{Aspect, Facet, Parts, base_key};
 use crate::build::plan::{PlannedStep, StagePlan};
 use crate::build::stages::Base;
@@ -57,8 +58,8 @@ pub struct End {
     pub created: Option<i64>,
     /// The key of its last step.
     key: Digest,
-    /// The last step that was not in the cache, as people see it.
-    missed: Option<String>,
+    /// The last step that was not in the cache.
+    missed: Option<Before>,
 }
 
 pub fn build(site: &Building, stage: &StagePlan, ends: &BTreeMap<usize, End>) -> Result<End, BuildError> {
@@ -68,14 +69,15 @@ pub fn build(site: &Building, stage: &StagePlan, ends: &BTreeMap<usize, End>) ->
         site.voice.say(What::Done { part: *part, took_ms: 0, layer: None, bytes: 0 });
     }
     for (index, step) in stage.steps.iter().enumerate() {
-        let layer = match site.parts.steps.get(&(stage.number, index)) {
+        let part = site.parts.steps.get(&(stage.number, index));
+        let layer = match part {
             Some(part) => under.layer(step, index, *part)?,
             None => None,
         };
         under.end.history.push(History {
             created: under.end.created.map(timestamp),
             created_by: Some(step.created_by.clone()),
-            comment: Some("quayside build".into()),
+            comment: Some(inherited::comment(part.map(|_| &under.end.key))),
             empty_layer: layer.is_none(),
             ..History::default()
         });
@@ -173,7 +175,13 @@ impl Under<'_> {
         let find = |key| if is_looked_up { cache.find(key) } else { None };
         let key = parts.key();
         if let Some(hit) = find(&key) {
-            return self.hit(hit, &parts, &now);
+            return self.hit(hit, None, &parts, &now);
+        }
+        let inherited = self.site.inherited.find(&key).filter(|_| is_looked_up);
+        if let Some((image, hit)) = inherited {
+            // From now on it is found here, also without the image.
+            cache.add(work, &parts, &Record { text: step.text.clone(), ..hit.record.clone() })?;
+            return self.hit(hit.clone(), Some(image), &parts, &now);
         }
         self.tell_why(&parts, &now);
         let (voice, stop) = (self.site.voice, self.site.tools.stop);
@@ -181,7 +189,7 @@ impl Under<'_> {
         let lock = cache.lock(&key, &|| stop.is_stopped(), &mut waits)?.ok_or(BuildError::Stopped)?;
         // Whoever had the lock before may have done it.
         let done = match find(&key) {
-            Some(hit) => self.hit(hit, &parts, &now),
+            Some(hit) => self.hit(hit, None, &parts, &now),
             None => self.carry_out(parts, &now),
         };
         cache.unlock(&key, lock);
@@ -205,8 +213,9 @@ impl Under<'_> {
         Ok(parts)
     }
 
-    fn hit(&mut self, hit: Hit, parts: &Parts, now: &Now) -> Result<Option<Layer>, BuildError> {
-        self.site.voice.say(What::Hit { part: now.part });
+    /// `image` is the one that had it, if it was not built here.
+    fn hit(&mut self, hit: Hit, image: Option<&String>, parts: &Parts, now: &Now) -> Result<Option<Layer>, BuildError> {
+        self.site.voice.say(What::Hit { part: now.part, from: image.cloned() });
         self.end.missed = None;
         self.advance(parts, now, &hit.record)?;
         Ok(hit.layer)
@@ -219,7 +228,11 @@ impl Under<'_> {
             vec![Reason::Unwanted]
         } else {
             let earlier = now.places.iter().find_map(|place| cache.latest(place)).and_then(|key| cache.parts(&key));
-            explain::explain(parts, earlier.as_ref(), self.end.missed.as_deref())
+            let reasons = explain::explain(parts, earlier.as_ref(), self.end.missed.as_ref());
+            match (&reasons[..], &self.site.inherited.images[..]) {
+                ([Reason::NeverBuilt], images @ [_, ..]) => vec![Reason::NotIn { images: images.to_vec() }],
+                _ => reasons,
+            }
         };
         let words = explain::line(&reasons);
         self.site.voice.say(What::Missed { part: now.part, reasons, words });
@@ -256,8 +269,8 @@ impl Under<'_> {
         };
         self.site.cache.add(work, &parts, &record)?;
         self.end.missed = step.place.as_ref().map(|place| match self.site.plan.stages.len() {
-            1 => place.clone(),
-            _ => format!("{place} of {}", self.stage.name),
+            1 => Before { step: place.clone(), part },
+            _ => Before { step: format!("{place} of {}", self.stage.name), part },
         });
         self.advance(&parts, now, &record)?;
         voice.say(What::Done { part, took_ms, layer: record.layer, bytes: size_bytes });

@@ -52,6 +52,7 @@ impl Yard {
             },
             names: vec!["example".parse().unwrap()],
             no_cache: false,
+            cache_from: Vec::new(),
             stages_at_once: STAGES_AT_ONCE,
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
@@ -74,7 +75,8 @@ impl Yard {
     fn steps(&self, job: &Job) -> (Image, Vec<String>) {
         let (built, events) = self.build(job);
         let told = |what: &What| match what {
-            What::Hit { .. } => Some("cached".to_owned()),
+            What::Hit { from: None, .. } => Some("cached".to_owned()),
+            What::Hit { from: Some(image), .. } => Some(format!("cached in {image}")),
             What::Missed { words, .. } => Some(words.clone()),
             _ => None,
         };
@@ -230,4 +232,32 @@ fn a_dockerfile_alone_has_nothing_to_copy_from() {
     let job = Job { context: None, ..yard.job("FROM scratch\nCOPY a b\n") };
     let error = yard.build(&job).0.unwrap_err();
     assert!(error.to_string().starts_with("COPY a b needs a folder to read from"), "{error}");
+}
+
+#[test]
+fn a_fresh_store_takes_steps_from_an_image_that_was_saved_and_loaded() {
+    use crate::image::transfer::{self, Format, Saved, Source};
+    let there = Yard::new();
+    let mut job = there.job(EXAMPLE);
+    let (image, _) = there.steps(&job);
+    let mut archive = Vec::new();
+    let saved = [Saved { image: image.clone(), names: Vec::new() }];
+    transfer::save(&there.store, &saved, Format::Docker, &mut archive).unwrap();
+
+    let here = Yard { store: Store::open(there.folder.path().join("elsewhere")).unwrap(), ..there };
+    transfer::load(&here.store, Source::Stream(Box::new(&archive[..])), Some(&"cached".parse().unwrap())).unwrap();
+    job.cache_from = vec!["cached".into(), "nowhere".into()];
+    here.write("cmd/client/main.go", "changed");
+    let told = here.steps(&job).1;
+    assert_eq!(told, ["cached in cached", "cached in cached", "never built here, and no step of cached"]);
+    here.write("cmd/client/main.go", "client");
+    let (again, told) = here.steps(&job);
+    assert_eq!(told, ["cached", "cached", "cached in cached"]);
+    assert_eq!(again.id, image.id);
+    // What was taken is this store's own from now on.
+    job.cache_from.clear();
+    assert_eq!(here.steps(&job).1, ["cached"; 3]);
+    job.no_cache = true;
+    job.cache_from = vec!["cached".into()];
+    assert_eq!(here.steps(&job).1, ["--no-cache"; 3]);
 }
