@@ -28,5 +28,6 @@ pub mod cache;
 pub mod event;
 pub mod show;
 pub mod solve;
+pub mod fuzz;
 
 pub use dockerfile::{Dockerfile, Stage, parse, parse_trigger};

@@ -22,6 +22,7 @@ pub mod blob;
 pub mod header;
 pub mod pack;
 pub mod merge;
+pub mod fuzz;
 
 /// Everything in a tar stream begins at a multiple of this, and is filled up to one (tar(5)).
 const BLOCK_BYTES: usize = 512;

@@ -1,8 +1,9 @@
-//! The same as the fuzz target in `runtime/fuzz`, for the gate: some thousand archives with a few wrong bytes each, the
+//! What the fuzz target of `runtime/fuzz` does, for the gate: some thousand archives with a few wrong bytes each, the
 //! same on every host. None may leave the layer's folder, and none may end in a panic.
 
 use super::*;
 use crate::image::archive::compression::{Gzip, decompress};
+use crate::image::archive::fuzz::layer;
 
 /// Enough to touch every field of every header some times, and few enough for every run of the tests.
 const ROUNDS: u64 = 3_000;
@@ -77,17 +78,16 @@ fn mutate(archive: &mut Vec<u8>, numbers: &mut Numbers) {
 
 #[test]
 fn archives_with_wrong_bytes_stay_inside_and_never_panic() {
-    let (seed, stage) = (seed(), Stage::new());
+    let (seed, top) = (seed(), tempfile::tempdir().unwrap());
     let mut numbers = Numbers(20_261_127);
     let (mut whole, mut refused) = (0, 0);
     for _ in 0..ROUNDS {
         let mut archive = seed.clone();
         mutate(&mut archive, &mut numbers);
-        match stage.unpack(&mut &archive[..], SMALL) {
-            Ok(_) => whole += 1,
-            Err(_) => refused += 1,
+        match layer(&archive, top.path()) {
+            true => whole += 1,
+            false => refused += 1,
         }
-        stage.root().folder(&Name::root()).unwrap().clear().unwrap();
     }
     // The seed itself is refused for its last name; a mutation may cure it. Both ends are reached.
     assert!(whole > 50 && refused > 500, "{whole} unpacked, {refused} refused");
