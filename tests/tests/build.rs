@@ -1,9 +1,11 @@
 //! `quayside build` on the plain host: `RUN` in containers, the cache between processes, what people and programs read.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 
 use quayside_tests::{binary, needs};
 use tempfile::TempDir;
@@ -196,6 +198,73 @@ fn a_fresh_machine_takes_steps_from_an_image_and_runs_only_what_follows_a_change
     here.write("cmd/client/main.txt", "client\n");
     let said = here.built(text, &["--cache-from", "s:1"]);
     assert_eq!((count(&said, "CACHED"), count(&said, "CACHED from s:1")), (4, 2), "{said}");
+}
+
+#[test]
+fn a_url_is_downloaded_anew_only_when_its_server_says_that_it_changed() {
+    let yard = Yard::new();
+    let server = Files::serve();
+    let text = format!("FROM scratch\nADD {}/file.txt /file.txt\n", server.address);
+    let said = yard.built(&text, &[]);
+    assert!(said.contains("missed: never built before"), "{said}");
+    let said = yard.built(&text, &[]);
+    assert!(said.contains("is what it was, by its ETag; not downloaded") && count(&said, "CACHED") == 1, "{said}");
+    assert_eq!(server.sent(), 1);
+    server.change("two\n");
+    let said = yard.built(&text, &[]);
+    assert!(said.contains(&format!("missed: {}/file.txt changed", server.address)), "{said}");
+    assert_eq!((server.sent(), yard.file("file.txt").as_deref()), (2, Some("two\n")));
+    // Without its layer the file has to come once more.
+    let mut prune = Command::new(binary::quayside());
+    prune.args(["builder", "prune", "--keep-bytes", "0", "--data"]).arg(yard.folder.path().join("data"));
+    assert!(prune.stdout(Stdio::null()).status().expect("the binary starts").success());
+    yard.built(&text, &[]);
+    assert_eq!(server.sent(), 3);
+}
+
+/// A server of one file, which has an ETag.
+struct Files {
+    address: String,
+    state: Arc<Mutex<(String, usize)>>,
+}
+
+impl Files {
+    fn serve() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let state = Arc::new(Mutex::new(("one\n".to_owned(), 0)));
+        let shared = state.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                let request: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let mut state = shared.lock().expect("no answer panics");
+                let tag = format!("\"{}\"", state.0.trim());
+                let knows = request.iter().any(|line| line.to_lowercase() == format!("if-none-match: {tag}"));
+                let answer = match knows {
+                    true => format!("HTTP/1.1 304 Not Modified\r\nETag: {tag}\r\nConnection: close\r\n\r\n"),
+                    false => {
+                        state.1 += 1;
+                        let (text, bytes) = (&state.0, state.0.len());
+                        format!(
+                            "HTTP/1.1 200 OK\r\nETag: {tag}\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n{text}"
+                        )
+                    }
+                };
+                drop((&stream).write_all(answer.as_bytes()));
+            }
+        });
+        Self { address, state }
+    }
+
+    fn change(&self, text: &str) {
+        self.state.lock().expect("no answer panics").0 = text.to_owned();
+    }
+
+    /// How often the file was sent whole.
+    fn sent(&self) -> usize {
+        self.state.lock().expect("no answer panics").1
+    }
 }
 
 fn names(folder: &Path) -> String {

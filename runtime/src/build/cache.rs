@@ -6,6 +6,7 @@
 //!   steps/HEX.parts    what its key was made of
 //!   latest/HEX         the last key at a place; HEX is the digest of the place's description
 //!   contexts/HEX       digests of a context's files; HEX is the digest of its path
+//!   urls/HEX           what was behind a URL; HEX is the digest of the URL
 //!   trees/HEX          digests of files of a list of layers; HEX is the digest of the layers and of what was asked
 //!   locks/HEX          locked by who carries out the step with this key
 //! ```
@@ -24,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::key::{FileFact, Parts};
+use super::steps::fetch::Validators;
 use crate::image::store::{Layer, Work};
 use crate::image::{Digest, ImageError, Store};
 
@@ -41,6 +43,12 @@ const CONTEXTS_MAX: usize = 64;
 
 /// Lists of files that were copied out of other images and stages.
 const TREES_MAX: usize = 256;
+
+/// URLs whose state is remembered, a few hundred bytes each.
+const URLS_MAX: usize = 1000;
+
+/// A URL and its validators.
+const URL_MAX_BYTES: u64 = 64 * 1024;
 
 /// How often somebody who waits for another build looks again.
 const WAIT: Duration = Duration::from_millis(50);
@@ -71,6 +79,16 @@ pub struct Record {
 pub struct Hit {
     pub record: Record,
     pub layer: Option<Layer>,
+}
+
+/// What was behind a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberedUrl {
+    pub url: String,
+    pub digest: Digest,
+    /// Seconds since 1970.
+    pub modified: Option<i64>,
+    pub validators: Validators,
 }
 
 /// A record as `prune` sees it.
@@ -111,7 +129,7 @@ impl Cache {
     /// Opens the cache of a store, and makes it where it is missing.
     pub fn open(store: &Store) -> Result<Self, CacheError> {
         let root = store.root().join("builds");
-        for folder in ["", "steps", "latest", "contexts", "trees", "locks"] {
+        for folder in ["", "steps", "latest", "contexts", "urls", "trees", "locks"] {
             let path = root.join(folder);
             DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed("make", &path))?;
         }
@@ -132,6 +150,16 @@ impl Cache {
 
     pub fn set_tree(&self, asked: &Digest, files: &BTreeMap<String, FileFact>) -> Result<(), CacheError> {
         self.write(&self.root.join("trees").join(asked.hex()), &json(files))
+    }
+
+    /// What was behind a URL when it was last fetched, if its server gave a way to ask whether it has changed.
+    pub fn url(&self, url: &str) -> Option<RememberedUrl> {
+        let remembered: RememberedUrl = read_json(&self.url_path(url), URL_MAX_BYTES)?;
+        (remembered.url == url && remembered.validators != Validators::default()).then_some(remembered)
+    }
+
+    pub fn set_url(&self, remembered: &RememberedUrl) -> Result<(), CacheError> {
+        self.write(&self.url_path(&remembered.url), &json(remembered))
     }
 
     /// What the step with this key made, if it is all here still. Counts as a use.
@@ -244,7 +272,7 @@ impl Cache {
             }
         }
         if what.all {
-            ["contexts", "trees", "latest"].iter().try_for_each(|folder| empty(&self.root.join(folder)))?;
+            ["contexts", "urls", "trees", "latest"].iter().try_for_each(|folder| empty(&self.root.join(folder)))?;
         }
         self.sweep_left()?;
         self.store.sweep(used)?;
@@ -258,7 +286,9 @@ impl Cache {
         for kept in records.iter().take(records.len().saturating_sub(RECORDS_MAX)) {
             self.forget(&kept.key)?;
         }
-        for (folder, max) in [("contexts", CONTEXTS_MAX), ("trees", TREES_MAX), ("latest", 2 * RECORDS_MAX)] {
+        for (folder, max) in
+            [("contexts", CONTEXTS_MAX), ("urls", URLS_MAX), ("trees", TREES_MAX), ("latest", 2 * RECORDS_MAX)]
+        {
             let folder = self.root.join(folder);
             let entries = fs::read_dir(&folder).map_err(failed("list", &folder))?;
             let mut files: Vec<_> = entries
@@ -282,6 +312,10 @@ impl Cache {
 
     fn step(&self, key: &Digest) -> PathBuf {
         self.root.join("steps").join(format!("{}.json", key.hex()))
+    }
+
+    fn url_path(&self, url: &str) -> PathBuf {
+        self.root.join("urls").join(Digest::of(url.as_bytes()).hex())
     }
 
     fn place(&self, place: &str) -> PathBuf {

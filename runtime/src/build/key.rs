@@ -12,6 +12,7 @@
 //! | ENV and ARG, for other steps | as far as expanded | nothing else sees them |
 //! | proxies (`HTTP_PROXY` and its kind) | only if declared by ARG | they say how to reach something, not what; Docker's rule |
 //! | what is copied: names, kinds, modes, contents, where links lead, capabilities | yes | it is what is copied |
+//! | what a URL gives, without `--checksum` | its digest, and the time that the server says | it is what is added |
 //! | owners of copied files | as asked for by `--chown` | files of a context belong to whoever checked them out |
 //! | times, inodes, the order in a folder | no | a fresh checkout would never hit |
 //! | contents of secrets, agents, cache mounts | no | they do not belong to the result; Docker's rule |

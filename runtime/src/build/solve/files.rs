@@ -14,7 +14,7 @@ use crate::build::key::{FileFact, FileKind, Parts, base_key, file_name};
 use crate::build::plan::origins;
 use crate::build::steps::copy::sources::{Found, find, find_with_parents, open_folder};
 use crate::build::steps::error::Place;
-use crate::build::steps::material::Tree;
+use crate::build::steps::material::{FetchedFile, Tree};
 use crate::build::steps::request::{CopySource, MountKind, Origin, Request};
 use crate::build::steps::{Context, Materials, Site, StepError};
 use crate::image::Digest;
@@ -60,7 +60,12 @@ impl Origins {
 }
 
 /// Gives `work` everything that a step may read.
-pub fn with_materials<T>(site: &Building, origins: &Origins, work: impl FnOnce(&Materials) -> T) -> T {
+pub fn with_materials<T>(
+    site: &Building,
+    origins: &Origins,
+    fetched: &BTreeMap<String, FetchedFile>,
+    work: impl FnOnce(&Materials) -> T,
+) -> T {
     let paths = |layers: &Vec<Layer>| layers.iter().map(|layer| layer.path.clone()).collect::<Vec<PathBuf>>();
     let judge = |name: &Name, is_folder: bool| verdict(site.ignore, name, is_folder);
     let ignored_by = |name: &Name| {
@@ -74,6 +79,7 @@ pub fn with_materials<T>(site: &Building, origins: &Origins, work: impl FnOnce(&
         trees: trees.collect(),
         secrets: site.job.secrets.clone(),
         agents: site.job.agents.clone(),
+        fetched: fetched.clone(),
     })
 }
 
@@ -216,7 +222,9 @@ impl Reading<'_> {
 
     fn with_tree<T>(&self, work: impl FnOnce(&Tree) -> Result<T, FilesError>) -> Result<T, FilesError> {
         let site = Site { store: self.site.tools.store, work: self.work, layers: &[], epoch: None };
-        with_materials(self.site, self.origins, |materials| work(&materials.open(&self.wanted.origin, &site)?))
+        with_materials(self.site, self.origins, &BTreeMap::new(), |materials| {
+            work(&materials.open(&self.wanted.origin, &site)?)
+        })
     }
 
     fn find(&self, tree: &Tree) -> Result<Vec<Found>, FilesError> {

@@ -15,6 +15,7 @@
 mod bases;
 mod inherited;
 mod files;
+mod urls;
 mod image;
 mod carry;
 mod stage;

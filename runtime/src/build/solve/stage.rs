@@ -10,15 +10,16 @@ use super::carry::carry_out;
 use super::files::{self, Origins};
 use super::image::timestamp;
 use super::inherited;
+use super::urls::{self, Urls};
 use super::{BuildError, Building};
 use crate::build::cache::{Hit, Record};
 use crate::build::event::What;
 use crate::build::explain::{self, Before, Reason};
-use crate::build::key::{Aspect, Facet, Parts, base_key};
+use crate::build::key::{Parts, base_key};
 use crate::build::plan::{PlannedStep, StagePlan};
 use crate::build::stages::Base;
 use crate::build::steps::output::{Line, Stream};
-use crate::build::steps::request::{CopySource, Origin, Request};
+use crate::build::steps::request::{Origin, Request};
 use crate::build::steps::{Site, StepError};
 use crate::container::Cancel;
 use crate::image::Digest;
@@ -167,14 +168,27 @@ impl Under<'_> {
         let request = step.request.as_ref().expect("only steps with a request are parts");
         let work = &self.site.tools.store.work()?;
         let origins = &self.origins();
-        let parts = self.parts(step, request, work, origins)?;
+        let of_files = self.parts(step, request, work, origins)?;
+        let mut urls = urls::ask(self.site, request, work, part).map_err(|error| self.failed(step, error))?;
+        let with = |urls: &Urls| {
+            let mut parts = of_files.clone();
+            parts.facets.extend(urls.facets());
+            parts
+        };
+        let mut parts = with(&urls);
         let places = self.places(step, index, &parts);
         let now = Now { step, request, part, places, work, origins };
         let cache = self.site.cache;
-        let is_looked_up = !self.site.job.no_cache && fetches(request).is_none();
-        let find = |key| if is_looked_up { cache.find(key) } else { None };
-        let key = parts.key();
-        if let Some(hit) = find(&key) {
+        let is_looked_up = !self.site.job.no_cache;
+        let find = |key: &Digest| if is_looked_up { cache.find(key) } else { None };
+        let mut key = parts.key();
+        let mut found = find(&key);
+        if found.is_none() && urls.download_missing().map_err(|error| self.failed(step, error))? {
+            parts = with(&urls);
+            key = parts.key();
+            found = find(&key);
+        }
+        if let Some(hit) = found {
             return self.hit(hit, None, &parts, &now);
         }
         let inherited = self.site.inherited.find(&key).filter(|_| is_looked_up);
@@ -190,7 +204,7 @@ impl Under<'_> {
         // Whoever had the lock before may have done it.
         let done = match find(&key) {
             Some(hit) => self.hit(hit, None, &parts, &now),
-            None => self.carry_out(parts, &now),
+            None => self.carry_out(&parts, &urls, &now),
         };
         cache.unlock(&key, lock);
         done
@@ -238,7 +252,7 @@ impl Under<'_> {
         self.site.voice.say(What::Missed { part: now.part, reasons, words });
     }
 
-    fn carry_out(&mut self, mut parts: Parts, now: &Now) -> Result<Option<Layer>, BuildError> {
+    fn carry_out(&mut self, parts: &Parts, urls: &Urls, now: &Now) -> Result<Option<Layer>, BuildError> {
         let Now { step, request, part, work, origins, .. } = *now;
         let began = Instant::now();
         let layers: Vec<PathBuf> = self.end.layers.iter().map(|layer| layer.path.clone()).collect();
@@ -248,16 +262,11 @@ impl Under<'_> {
             let stderr = line.stream == Stream::Err;
             voice.say(What::Output { part, stderr, line: line.text.to_owned() });
         };
-        let done = files::with_materials(self.site, origins, |materials| {
+        let done = files::with_materials(self.site, origins, urls.files(), |materials| {
             carry_out(self.site, request, &site, materials, &mut said)
         });
         let layer = done.map_err(|error| self.failed(step, error.into()))?;
-        files::check_unchanged(self.site, request, &parts)?;
-        if let Some(what) = fetches(request) {
-            // What came decides about what follows.
-            let came = layer.as_ref().map(|layer| layer.diff_id.to_string()).unwrap_or_default();
-            parts.facets.push(Facet { is: Aspect::Source(what), value: came });
-        }
+        files::check_unchanged(self.site, request, parts)?;
         let took_ms = began.elapsed().as_millis() as u64;
         let size_bytes = layer.as_ref().map_or(0, |layer| layer.record.size_bytes);
         let record = Record {
@@ -267,12 +276,12 @@ impl Under<'_> {
             took_ms,
             size_bytes,
         };
-        self.site.cache.add(work, &parts, &record)?;
+        self.site.cache.add(work, parts, &record)?;
         self.end.missed = step.place.as_ref().map(|place| match self.site.plan.stages.len() {
             1 => Before { step: place.clone(), part },
             _ => Before { step: format!("{place} of {}", self.stage.name), part },
         });
-        self.advance(&parts, now, &record)?;
+        self.advance(parts, now, &record)?;
         voice.say(What::Done { part, took_ms, layer: record.layer, bytes: size_bytes });
         Ok(layer)
     }
@@ -310,14 +319,4 @@ impl Under<'_> {
             files::FilesError::Build(error) => error,
         }
     }
-}
-
-/// What a step gets from elsewhere without saying which content it expects: nobody knows whether that is what it was.
-fn fetches(request: &Request) -> Option<String> {
-    let Request::Copy(copy) = request else { return None };
-    copy.sources.iter().find_map(|source| match source {
-        CopySource::Url(url) if copy.checksum.is_none() => Some(url.clone()),
-        CopySource::Git(url) => Some(url.clone()),
-        _ => None,
-    })
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
@@ -26,11 +27,30 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const READ_BYTES: usize = 64 * 1024;
 
+/// A validator is a few dozen characters; a longer one is not kept.
+const VALIDATOR_MAX_CHARS: usize = 1024;
+
 /// What a server says of a file beside its content.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
+    pub digest: Digest,
     /// Seconds since 1970.
     pub modified: Option<i64>,
+    pub validators: Validators,
+}
+
+/// What a server tells one state of a file from another by (RFC 9110, section 8.8).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validators {
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+}
+
+/// What a server answers who has the file already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Unchanged,
+    Fetched(Fetched),
 }
 
 /// Fetches a URL, and refuses what is not `checksum` (`sha256:…`).
@@ -40,21 +60,41 @@ pub fn fetch(url: &str, checksum: Option<&str>, to: &Path) -> Result<Fetched, St
         None => None,
         Some(text) => Some(text.parse::<Digest>().map_err(|error| failed(format!("--checksum={text}: {error}")))?),
     };
-    let mut response = agent().get(url).call().map_err(|error| failed(error.to_string()))?;
-    let status = response.status().as_u16();
-    if status != 200 {
-        return Err(failed(format!("the server answered {status}")));
+    match (fetch_if_changed(url, &Validators::default(), to)?, expected) {
+        (Answer::Unchanged, _) => Err(failed("the server answered 304 to who has nothing yet".into())),
+        (Answer::Fetched(Fetched { digest, .. }), Some(expected)) if digest != expected => {
+            Err(failed(format!("it is {digest}, and --checksum says {expected}")))
+        }
+        (Answer::Fetched(fetched), _) => Ok(fetched),
     }
-    let modified = response.headers().get("last-modified").and_then(|value| value.to_str().ok()).and_then(http_date);
+}
+
+/// The same, but for a file that is still the one with these validators.
+pub fn fetch_if_changed(url: &str, known: &Validators, to: &Path) -> Result<Answer, StepError> {
+    let failed = |why: String| StepError::Fetch { url: url.to_owned(), why };
+    let mut request = agent().get(url);
+    // A server looks at the second only if there is no first (RFC 9110, section 13.1.3).
+    for (header, value) in [("if-none-match", &known.etag), ("if-modified-since", &known.last_modified)] {
+        request = value.iter().fold(request, |request, value| request.header(header, value));
+    }
+    let mut response = request.call().map_err(|error| failed(error.to_string()))?;
+    match response.status().as_u16() {
+        200 => {}
+        304 if *known != Validators::default() => return Ok(Answer::Unchanged),
+        status => return Err(failed(format!("the server answered {status}"))),
+    }
+    let header = |name: &str| {
+        let text = response.headers().get(name)?.to_str().ok()?;
+        (text.len() <= VALIDATOR_MAX_CHARS).then(|| text.to_owned())
+    };
+    let validators = Validators { etag: header("etag"), last_modified: header("last-modified") };
+    let modified = validators.last_modified.as_deref().and_then(http_date);
     let file = File::create(to).map_err(|error| failed(format!("cannot write {}: {error}", to.display())))?;
     let mut hashing = Hashing::new(file);
     let body = response.body_mut().as_reader();
     copy(body, &mut hashing).map_err(|error| failed(error.to_string()))?;
     let (digest, _, _) = hashing.finish();
-    match expected {
-        Some(expected) if expected != digest => Err(failed(format!("it is {digest}, and --checksum says {expected}"))),
-        _ => Ok(Fetched { modified }),
-    }
+    Ok(Answer::Fetched(Fetched { digest, modified, validators }))
 }
 
 fn agent() -> Agent {
@@ -123,13 +163,27 @@ mod tests {
     fn a_file_comes_with_its_time_and_its_sum_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("to");
-        assert_eq!(fetch(&serve(ANSWER), None, &to).unwrap(), Fetched { modified: Some(784_111_777) });
+        let validators = Validators { etag: None, last_modified: Some("Sun, 06 Nov 1994 08:49:37 GMT".into()) };
+        let expected = Fetched { digest: Digest::of(b"hello"), modified: Some(784_111_777), validators };
+        assert_eq!(fetch(&serve(ANSWER), None, &to).unwrap(), expected);
         assert_eq!(std::fs::read(&to).unwrap(), b"hello");
         let right = Digest::of(b"hello").to_string();
         fetch(&serve(ANSWER), Some(&right), &to).unwrap();
         let wrong = Digest::of(b"other").to_string();
         let error = fetch(&serve(ANSWER), Some(&wrong), &to).unwrap_err().to_string();
         assert!(error.contains(&right) && error.contains(&wrong), "{error}");
+    }
+
+    #[test]
+    fn a_server_is_asked_whether_a_known_file_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("to");
+        let known = Validators { etag: Some("\"one\"".into()), last_modified: None };
+        let unchanged = serve("HTTP/1.1 304 Not Modified\r\n\r\n");
+        assert_eq!(fetch_if_changed(&unchanged, &known, &to).unwrap(), Answer::Unchanged);
+        assert!(!to.exists());
+        assert!(matches!(fetch_if_changed(&serve(ANSWER), &known, &to).unwrap(), Answer::Fetched(_)));
+        fetch(&serve("HTTP/1.1 304 Not Modified\r\n\r\n"), None, &to).unwrap_err();
     }
 
     #[test]

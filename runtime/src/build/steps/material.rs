@@ -31,6 +31,16 @@ pub struct Materials<'a> {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of agents.
     pub agents: BTreeMap<String, PathBuf>,
+    /// What has been fetched already, by its URL.
+    pub fetched: BTreeMap<String, FetchedFile>,
+}
+
+/// The content of a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedFile {
+    pub path: PathBuf,
+    /// Seconds since 1970, if the server says.
+    pub modified: Option<i64>,
 }
 
 /// The folder that a build is given.

@@ -18,6 +18,7 @@ pub mod target;
 pub mod tree;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,7 +31,7 @@ pub use tree::Copied;
 use super::add::{self, Unpacking};
 use super::error::{Place, StepError};
 use super::fetch::fetch;
-use super::material::{Materials, Site, Tree, Verdict, at};
+use super::material::{FetchedFile, Materials, Site, Tree, Verdict, at};
 use super::merged::{Merged, Written};
 use super::mode::Mode;
 use super::owner::{self, Owner};
@@ -66,7 +67,8 @@ pub fn carry_out(
         }
         Some(chown) => Some(owner::look_up(chown, &image.root)?),
     };
-    let mut job = Job { request, site, image: &image, target, owner, mode, copied: Copied::default() };
+    let fetched = &materials.fetched;
+    let mut job = Job { request, site, fetched, image: &image, target, owner, mode, copied: Copied::default() };
     let needs_tree = request.sources.iter().any(|source| matches!(source, CopySource::Path(_)));
     let tree = if needs_tree { Some(materials.open(&request.origin, site)?) } else { None };
     let contents = RefCell::new(Contents::default());
@@ -121,6 +123,7 @@ fn open_target(link: bool, site: &Site, draft: &LayerDraft) -> Result<Merged, St
 struct Job<'a> {
     request: &'a CopyRequest,
     site: &'a Site<'a>,
+    fetched: &'a BTreeMap<String, FetchedFile>,
     image: &'a Merged,
     target: Target,
     owner: Option<Owner>,
@@ -207,19 +210,26 @@ impl Job<'_> {
         if self.request.verb == Verb::Copy {
             return Err(StepError::Refused(format!("COPY takes no URL ({url}); ADD does")));
         }
+        if let Some(fetched) = self.fetched.get(url) {
+            return self.fetched_file(url, &fetched.path, fetched.modified);
+        }
         let path = self.site.work.file();
         let fetched = fetch(url, self.request.checksum.as_deref(), &path)?;
-        let mut file = File::open(&path).map_err(at(&path))?;
-        let result = match self.request.unpack_fetched && add::is_archive(&mut file, url)? {
+        let result = self.fetched_file(url, &path, fetched.modified);
+        std::fs::remove_file(&path).map_err(at(&path))?;
+        result
+    }
+
+    fn fetched_file(&mut self, url: &str, path: &Path, modified: Option<i64>) -> Result<(), StepError> {
+        let mut file = File::open(path).map_err(at(path))?;
+        match self.request.unpack_fetched && add::is_archive(&mut file, url)? {
             true => self.unpack_file(file, url),
             false => {
-                let mtime = fetched.modified.unwrap_or(self.site.made_at());
+                let mtime = modified.unwrap_or(self.site.made_at());
                 let mtime = self.site.epoch.map_or(mtime, |epoch| epoch.min(mtime));
                 self.new_file(add::name_of(url), url, 0o600, mtime, &mut file)
             }
-        };
-        std::fs::remove_file(&path).map_err(at(&path))?;
-        result
+        }
     }
 
     /// The folders that it is in are made as they are in the source, if they are not there.
