@@ -201,6 +201,22 @@ fn a_fresh_machine_takes_steps_from_an_image_and_runs_only_what_follows_a_change
 }
 
 #[test]
+fn a_bind_of_the_context_shows_nothing_that_is_ignored() {
+    let yard = Yard::new();
+    yard.write("secret/key", "key\n");
+    yard.write(".dockerignore", "secret\n*.md\n!keep.md\n");
+    yard.write("keep.md", "kept\n");
+    yard.write("drop.md", "dropped\n");
+    let text = "FROM host\nRUN --mount=target=/src ls /src > /seen\nRUN --mount=target=/src,rw echo > /src/new && ls /src > /rw\n";
+    yard.built(text, &[]);
+    assert_eq!(yard.file("seen").as_deref(), Some("Dockerfile\ncmd\nkeep.md\n"));
+    assert_eq!(yard.file("rw").as_deref(), Some("Dockerfile\ncmd\nkeep.md\nnew\n"));
+    assert!(!yard.context().join("new").exists());
+    yard.write("drop.md", "changed\n");
+    assert_eq!(count(&yard.built(text, &[]), "CACHED"), 2);
+}
+
+#[test]
 fn a_url_is_downloaded_anew_only_when_its_server_says_that_it_changed() {
     let yard = Yard::new();
     let server = Files::serve();

@@ -72,7 +72,9 @@ pub fn with_materials<T>(
         let (file, _) = site.job.ignore.as_ref()?;
         site.ignore.excludes(&name.as_path().to_string_lossy()).then(|| file.clone())
     };
-    let context = site.job.context.as_ref().map(|path| Context { path, verdict: &judge, ignored_by: &ignored_by });
+    let has_ignored = !site.ignore.is_empty();
+    let context =
+        site.job.context.as_ref().map(|path| Context { path, has_ignored, verdict: &judge, ignored_by: &ignored_by });
     let trees = origins.layers.iter().map(|(origin, layers)| (origin.clone(), paths(layers)));
     work(&Materials {
         context,

@@ -47,6 +47,8 @@ pub struct FetchedFile {
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub path: &'a Path,
+    /// Whether anything may be left out of it.
+    pub has_ignored: bool,
     /// What is part of it: for a name beneath it, and whether it is a folder. Asked for a folder before what is in it.
     pub verdict: &'a (dyn Fn(&Name, bool) -> Verdict + Sync),
     /// Which line leaves a name out, in words (`.dockerignore line 3`).

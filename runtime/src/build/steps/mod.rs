@@ -21,6 +21,7 @@ pub mod copy;
 pub mod workdir;
 mod secrets;
 pub mod caches;
+mod mask;
 pub mod output;
 pub mod run;
 pub mod finish;

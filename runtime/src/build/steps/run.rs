@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::caches::{self, Cache};
 use super::copy;
 use super::error::{ExitWords, LastLines, StepError};
+use super::mask;
 use super::material::{Materials, Site, at};
 use super::output::{Line, Output, Stream};
 use super::request::{MountKind, MountRequest, Network, Origin, Ownership, RunRequest, Security};
@@ -173,10 +174,15 @@ impl Held<'_> {
             return Err(StepError::Missing { path: source.to_owned(), place: super::error::Place(from.clone()), hint });
         }
         let layers = match (from, self.materials.context) {
-            (Origin::Context, Some(context)) if read_only => {
-                return Ok(Source::Path { root: context.path.to_owned(), path });
+            (Origin::Context, Some(context)) => {
+                let mask = self.site.folder()?;
+                let hides = context.has_ignored && mask::fill(&tree, &mask).map_err(at(context.path))?;
+                match hides {
+                    true => vec![context.path.to_owned(), mask],
+                    false if read_only => return Ok(Source::Path { root: context.path.to_owned(), path }),
+                    false => vec![context.path.to_owned()],
+                }
             }
-            (Origin::Context, Some(context)) => vec![context.path.to_owned()],
             (from, _) => match self.materials.trees.get(from) {
                 Some(layers) if !layers.is_empty() => layers.clone(),
                 _ => vec![self.site.folder()?],

@@ -73,7 +73,12 @@ impl Yard {
         let ignored_by = |name: &Name| is_ignored(name).then(|| ".dockerignore line 3".to_owned());
         let path = self.path("context");
         let materials = Materials {
-            context: Some(Context { path: &path, verdict: &verdict, ignored_by: &ignored_by }),
+            context: Some(Context {
+                path: &path,
+                has_ignored: !ignored.is_empty(),
+                verdict: &verdict,
+                ignored_by: &ignored_by,
+            }),
             trees: [(Origin::Stage(0), vec![self.path("stage")])].into(),
             ..Materials::default()
         };
@@ -313,7 +318,7 @@ fn what_is_ignored_is_not_copied_and_an_exception_takes_it_back() {
         _ => Verdict::DropAll,
     };
     let path = yard.path("context");
-    let context = Context { path: &path, verdict: &verdict, ignored_by: &|_| None };
+    let context = Context { path: &path, has_ignored: true, verdict: &verdict, ignored_by: &|_| None };
     let materials = Materials { context: Some(context), ..Materials::default() };
     let draft = yard.work.layer().unwrap();
     copy::carry_out(&request(&["."], "/"), &materials, &yard.site(), &draft).unwrap();
@@ -482,6 +487,33 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 fn add(sources: &[&str], target: &str) -> CopyRequest {
     CopyRequest { verb: Verb::Add, unpack_local: true, ..request(sources, target) }
+}
+
+#[test]
+fn what_is_ignored_is_hidden_by_whiteouts_and_an_exception_is_not() {
+    let yard =
+        Yard::new(&[("keep/a", "a"), ("keep/x.log", "x"), ("gone/b", "b"), ("some/kept", "k"), ("some/c", "c")], &[]);
+    fs::set_permissions(yard.path("context/keep"), fs::Permissions::from_mode(0o711)).unwrap();
+    let path = yard.path("context");
+    let verdict = |name: &Name, _: bool| match name.as_path().to_str().unwrap() {
+        "some" => Verdict::Drop,
+        "gone" | "keep/x.log" | "some/c" => Verdict::DropAll,
+        _ => Verdict::Keep,
+    };
+    let context = Some(Context { path: &path, has_ignored: true, verdict: &verdict, ignored_by: &|_| None });
+    let materials = Materials { context, ..Materials::default() };
+    let tree = materials.open(&Origin::Context, &yard.site()).unwrap();
+    let mask = yard.site().folder().unwrap();
+    assert!(mask::fill(&tree, &mask).unwrap());
+    let merged = yard.site().read(&[path.clone(), mask]).unwrap();
+    let root = merged.root.find_directory(Path::new("/")).map(crate::image::beneath::Folder::new).unwrap();
+    let mut lines = Vec::new();
+    peer::describe(&root, "", &mut lines);
+    let shown: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(
+        shown,
+        ["/keep 40711 0:0", "/keep/a 100644 0:0 1 bytes", "/some 40755 0:0", "/some/kept 100644 0:0 1 bytes"]
+    );
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn buildahs(yard: &Yard) -> Vec<String> {
 }
 
 /// Everything below a folder: path, kind and mode, owner, link or size.
-fn describe(folder: &Folder, above: &str, lines: &mut Vec<String>) {
+pub fn describe(folder: &Folder, above: &str, lines: &mut Vec<String>) {
     for last in folder.list().unwrap() {
         let stat = folder.find(&last).unwrap().unwrap();
         let path = format!("{above}/{}", last.display());
