@@ -217,6 +217,29 @@ fn a_bind_of_the_context_shows_nothing_that_is_ignored() {
 }
 
 #[test]
+fn a_cache_mount_has_a_limit_and_is_pruned() {
+    let yard = Yard::new();
+    let text = |word: &str| {
+        format!(
+            "FROM host\nRUN --mount=type=cache,target=/c ls /c > /seen; head -c 300000 /dev/zero > /c/{word}; echo {word}\n"
+        )
+    };
+    let said = yard.built(&text("one"), &["--cache-mount-max", "200000"]);
+    assert!(said.contains("the cache \"/c\" has") && said.contains("it was emptied"), "{said}");
+    let said = yard.built(&text("two"), &[]);
+    assert!(!said.contains("emptied"), "{said}");
+    assert_eq!(yard.file("seen").as_deref(), Some(""));
+    let builder = |args: &[&str]| {
+        let mut command = Command::new(binary::quayside());
+        command.arg("builder").args(args).arg("--data").arg(yard.folder.path().join("data"));
+        String::from_utf8_lossy(&command.output().expect("the binary starts").stdout).into_owned()
+    };
+    assert!(builder(&["ls"]).contains("cache mount /c"));
+    assert!(builder(&["prune", "--all"]).starts_with("removed 2 steps and 1 cache mounts, "));
+    assert!(!builder(&["ls"]).contains("cache mount"));
+}
+
+#[test]
 fn a_url_is_downloaded_anew_only_when_its_server_says_that_it_changed() {
     let yard = Yard::new();
     let server = Files::serve();

@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::key::{FileFact, Parts};
+use super::steps::caches::{self, CacheInfo};
 use super::steps::fetch::Validators;
 use crate::image::store::{Layer, Work};
 use crate::image::{Digest, ImageError, Store};
@@ -104,7 +105,7 @@ pub struct Kept {
 pub struct Prune {
     /// Everything, whatever the other two say.
     pub all: bool,
-    /// Least recently used first, until no more than this is left.
+    /// Least recently used first, until steps and cache mounts together have no more than this.
     pub keep_bytes: Option<u64>,
     /// What has not been used for so long.
     pub unused_for: Option<Duration>,
@@ -114,7 +115,15 @@ pub struct Prune {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub steps: usize,
+    pub mounts: usize,
+    /// Of both.
     pub bytes: u64,
+}
+
+/// What can be pruned.
+enum Prunable {
+    Step(Digest),
+    Mount(PathBuf),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -256,27 +265,53 @@ impl Cache {
         Ok(kept)
     }
 
-    /// Forgets steps, and lets the store remove layers that nothing else keeps. `used` are layers that something runs on.
+    /// Forgets steps, removes cache mounts that no step uses, and lets the store remove layers that nothing else keeps. `used` are layers that something runs on.
     pub fn prune(&self, what: &Prune, used: &[PathBuf]) -> Result<Pruned, CacheError> {
-        let records = self.records()?;
-        let total: u64 = records.iter().map(|kept| kept.record.size_bytes).sum();
+        let mut items = self.prunable()?;
+        items.sort_by_key(|(used, ..)| *used);
+        let mut total: u64 = items.iter().map(|(_, bytes, _)| bytes).sum();
         let mut pruned = Pruned::default();
-        for kept in &records {
-            let too_many = what.keep_bytes.is_some_and(|keep| total - pruned.bytes > keep);
-            let age = kept.used.elapsed().unwrap_or_default();
-            let too_old = what.unused_for.is_some_and(|unused_for| age >= unused_for);
-            if what.all || too_many || too_old {
-                self.forget(&kept.key)?;
-                pruned.steps += 1;
-                pruned.bytes += kept.record.size_bytes;
+        let work = self.store.work()?;
+        for (used, bytes, item) in items {
+            let too_many = what.keep_bytes.is_some_and(|keep| total > keep);
+            let too_old = what.unused_for.is_some_and(|unused_for| used.elapsed().unwrap_or_default() >= unused_for);
+            if !(what.all || too_many || too_old) {
+                continue;
             }
+            match item {
+                Prunable::Step(key) => {
+                    self.forget(&key)?;
+                    pruned.steps += 1;
+                }
+                Prunable::Mount(path) => match caches::remove(&work, &path).map_err(failed("remove", &path))? {
+                    true => pruned.mounts += 1,
+                    // A step uses it.
+                    false => continue,
+                },
+            }
+            total -= bytes;
+            pruned.bytes += bytes;
         }
+        drop(work);
         if what.all {
             ["contexts", "urls", "trees", "latest"].iter().try_for_each(|folder| empty(&self.root.join(folder)))?;
         }
         self.sweep_left()?;
         self.store.sweep(used)?;
         Ok(pruned)
+    }
+
+    /// When each was last used, and how much it takes.
+    fn prunable(&self) -> Result<Vec<(SystemTime, u64, Prunable)>, CacheError> {
+        let steps = self.records()?.into_iter();
+        let steps = steps.map(|kept| (kept.used, kept.record.size_bytes, Prunable::Step(kept.key)));
+        let mounts = self.mounts()?.into_iter();
+        Ok(steps.chain(mounts.map(|mount| (mount.last_used, mount.bytes, Prunable::Mount(mount.path)))).collect())
+    }
+
+    /// What `RUN --mount=type=cache` has kept, the one that was used last first.
+    pub fn mounts(&self) -> Result<Vec<CacheInfo>, CacheError> {
+        caches::list(&self.store).map_err(failed("list the mounts of", self.store.root()))
     }
 
     /// Keeps the cache within its limits; what is forgotten is removed from the store by its next sweep.

@@ -23,6 +23,7 @@ use quayside_runtime::build::show::legacy::Legacy;
 use quayside_runtime::build::show::plain::Plain;
 use quayside_runtime::build::show::tty::{Frame, Size, Tty};
 use quayside_runtime::build::solve::{self, BuildError, Job, STAGES_AT_ONCE, Stop, Tools};
+use quayside_runtime::build::steps::caches;
 use quayside_runtime::build::steps::request::Network;
 use quayside_runtime::build::syntax::FILE_MAX_BYTES;
 use quayside_runtime::container::Runner;
@@ -67,6 +68,9 @@ pub struct Build {
     /// times. Name only images that you trust: what they call a step's result is believed
     #[arg(long, value_name = "IMAGE")]
     cache_from: Vec<String>,
+    /// How large a cache of `RUN --mount=type=cache` may be once a step has ended; a larger one is emptied
+    #[arg(long, value_name = "BYTES", default_value_t = caches::MAX_BYTES)]
+    cache_mount_max: u64,
     /// A label for the image
     #[arg(long = "label", value_name = "NAME=VALUE")]
     labels: Vec<String>,
@@ -205,6 +209,7 @@ impl Build {
             names: self.tags.clone(),
             no_cache: self.no_cache,
             cache_from: self.cache_from.clone(),
+            cache_mount_max_bytes: self.cache_mount_max,
             stages_at_once: if self.progress == Form::Legacy { 1 } else { STAGES_AT_ONCE },
             secrets: self.secrets.iter().map(|text| secret(text)).collect::<anyhow::Result<_>>()?,
             agents: self.agents.iter().map(|text| agent(text)).collect::<anyhow::Result<_>>()?,

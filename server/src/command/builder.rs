@@ -18,19 +18,19 @@ pub struct Builder {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the steps that are kept, least recently used first: size, what a hit saves, the step
+    /// List the steps that are kept, least recently used first (size, what a hit saves, the step), and cache mounts
     Ls {
         #[command(flatten)]
         data: Data,
     },
-    /// Remove steps that have not been used for a day; images keep their layers
+    /// Remove steps and cache mounts that have not been used for a day; images keep their layers
     Prune {
         #[command(flatten)]
         data: Data,
-        /// Remove every step
+        /// Remove every step and every cache mount
         #[arg(short, long)]
         all: bool,
-        /// Remove the least recently used until no more than this is left
+        /// Remove the least recently used until steps and cache mounts have no more than this together
         #[arg(long, value_name = "BYTES")]
         keep_bytes: Option<u64>,
         /// Remove what has not been used for so many hours
@@ -46,7 +46,8 @@ impl Builder {
     pub fn main(self) -> anyhow::Result<i32> {
         match self.verb {
             Verb::Ls { data } => {
-                for kept in open(&data)?.records()? {
+                let cache = open(&data)?;
+                for kept in cache.records()? {
                     let saves = kept.record.took_ms as f64 / 1000.0;
                     println!(
                         "{:>10}  {saves:>7.1} s  {}",
@@ -54,13 +55,21 @@ impl Builder {
                         printable(&kept.record.text, false)
                     );
                 }
+                for mount in cache.mounts()?.iter().rev() {
+                    println!("{:>10}             cache mount {}", show::size(mount.bytes), mount.id);
+                }
             }
             Verb::Prune { data, all, keep_bytes, until } => {
                 let hours = until.or((!all && keep_bytes.is_none()).then_some(UNUSED_HOURS));
                 let unused_for = hours.map(|hours| Duration::from_secs(hours.saturating_mul(3600)));
                 let used = super::image::layers_in_use(&data.images()?)?;
                 let pruned = open(&data)?.prune(&Prune { all, keep_bytes, unused_for }, &used)?;
-                println!("removed {} steps, {}", pruned.steps, show::size(pruned.bytes));
+                println!(
+                    "removed {} steps and {} cache mounts, {}",
+                    pruned.steps,
+                    pruned.mounts,
+                    show::size(pruned.bytes)
+                );
             }
         }
         Ok(0)

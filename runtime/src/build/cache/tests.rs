@@ -63,7 +63,7 @@ fn pruning_removes_the_least_recently_used_first_and_then_their_layers() {
     }
     drop(work);
     let pruned = cache.prune(&Prune { keep_bytes: Some(200), ..Prune::default() }, &[]).unwrap();
-    assert_eq!(pruned, Pruned { steps: 1, bytes: 100 });
+    assert_eq!(pruned, Pruned { steps: 1, mounts: 0, bytes: 100 });
     assert!(store.layer(&Digest::of(b"old")).is_none());
     assert!(store.layer(&Digest::of(b"middle")).is_some());
     let by_age = Prune { unused_for: Some(Duration::from_secs(1500)), ..Prune::default() };
@@ -71,6 +71,34 @@ fn pruning_removes_the_least_recently_used_first_and_then_their_layers() {
     assert!(cache.find(&parts("new").key()).is_some());
     assert_eq!(cache.prune(&Prune { all: true, ..Prune::default() }, &[]).unwrap().steps, 1);
     assert!(store.layer(&Digest::of(b"new")).is_none());
+}
+
+#[test]
+fn cache_mounts_are_pruned_with_the_steps_by_age_and_by_size() {
+    use crate::build::steps::request::Sharing;
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let cache = Cache::open(&store).unwrap();
+    let work = store.work().unwrap();
+    let mount = |id: &str| caches::open(&store, &work, id, Sharing::Shared, &mut |_| Ok(()), &|| true).unwrap();
+    for (id, hours) in [("old", 30), ("recent", 1)] {
+        let mount = mount(id);
+        fs::write(mount.data.join("content"), vec![1; 40_000]).unwrap();
+        let used = SystemTime::now() - Duration::from_secs(3600 * hours);
+        File::open(mount.data.parent().unwrap().join("lock")).unwrap().set_modified(used).unwrap();
+    }
+    cache.add(&work, &parts("a"), &record(None)).unwrap();
+    drop(work);
+    let ids = || cache.mounts().unwrap().into_iter().map(|mount| mount.id).collect::<Vec<_>>();
+    let by_age = Prune { unused_for: Some(Duration::from_secs(24 * 3600)), ..Prune::default() };
+    let pruned = cache.prune(&by_age, &[]).unwrap();
+    assert!(pruned.mounts == 1 && pruned.steps == 0 && pruned.bytes >= 40_000, "{pruned:?}");
+    assert_eq!(ids(), ["recent"]);
+    // The mount was used before the step, and is over what may stay.
+    let by_size = Prune { keep_bytes: Some(1000), ..Prune::default() };
+    let pruned = cache.prune(&by_size, &[]).unwrap();
+    assert_eq!((pruned.mounts, pruned.steps), (1, 0), "{pruned:?}");
+    assert_eq!(ids(), Vec::<String>::new());
 }
 
 #[test]

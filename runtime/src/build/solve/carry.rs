@@ -18,7 +18,12 @@ pub fn carry_out(
     let draft = site.work.layer()?;
     let changed = match request {
         Request::Run(request) => {
-            let runs = Runs { runner: building.tools.runner, cancel: &building.tools.stop.containers, name: "build" };
+            let runs = Runs {
+                runner: building.tools.runner,
+                cancel: &building.tools.stop.containers,
+                name: "build",
+                cache_max_bytes: building.job.cache_mount_max_bytes,
+            };
             run::carry_out(request, materials, site, &draft, &runs, said)?;
             true
         }

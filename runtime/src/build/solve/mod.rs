@@ -65,6 +65,8 @@ pub struct Job {
     /// `--cache-from`: names of images whose own steps are believed.
     pub cache_from: Vec<String>,
     pub stages_at_once: usize,
+    /// How large a `RUN --mount=type=cache` may be once a step has ended; a larger one is emptied.
+    pub cache_mount_max_bytes: u64,
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of agents.
     pub agents: BTreeMap<String, PathBuf>,

@@ -54,6 +54,7 @@ impl Yard {
             no_cache: false,
             cache_from: Vec::new(),
             stages_at_once: STAGES_AT_ONCE,
+            cache_mount_max_bytes: u64::MAX,
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
         }

@@ -29,6 +29,10 @@ const COPIES_MAX: u32 = 64;
 /// Between two looks at a lock that somebody else has: short for a person, long for a processor.
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How large one may be once a step has ended, unless somebody says otherwise. The module and build caches of a large Go
+/// program have 5 GB, a package manager's archives less.
+pub const MAX_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
 /// What is known of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheInfo {
@@ -43,7 +47,23 @@ pub struct CacheInfo {
 pub struct Cache {
     /// What is mounted.
     pub data: PathBuf,
-    _lock: File,
+    id: String,
+    lock: File,
+}
+
+/// What became of a cache that a step has used.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Emptied {
+    /// It is not too large.
+    No,
+    Yes {
+        id: String,
+        bytes: u64,
+    },
+    InUse {
+        id: String,
+        bytes: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,7 +91,7 @@ pub fn open(
             let path = all.join(format!("{hex}-{number}"));
             make(work, &path, id, fill)?;
             if let Some(lock) = try_lock(&path, sharing)? {
-                return Ok(Cache { data: path.join("data"), _lock: lock });
+                return Ok(Cache { data: path.join("data"), id: id.to_owned(), lock });
             }
         }
         if given_up() {
@@ -97,26 +117,19 @@ pub fn list(store: &Store) -> io::Result<Vec<CacheInfo>> {
     Ok(caches)
 }
 
-/// Removes caches that nobody uses: those not used since `unused_since`, and then, from the one that has not been used
-/// for longest, as many as are over `keep_bytes`. Gives those that are gone.
-pub fn prune(
-    store: &Store,
-    work: &Work,
-    unused_since: Option<SystemTime>,
-    keep_bytes: Option<u64>,
-) -> io::Result<Vec<CacheInfo>> {
-    let mut kept = 0_u64;
-    let mut gone = Vec::new();
-    for cache in list(store)? {
-        let too_old = unused_since.is_some_and(|since| cache.last_used < since);
-        let too_much = keep_bytes.is_some_and(|most| kept + cache.bytes > most);
-        if (too_old || too_much) && remove(work, &cache.path)? {
-            gone.push(cache);
-        } else {
-            kept += cache.bytes;
-        }
+/// Gives a cache back, and removes it if it has more than `max_bytes`. Between the two another step may take it, and then
+/// it stays.
+pub fn empty_above(work: &Work, cache: Cache, max_bytes: u64) -> io::Result<Emptied> {
+    let bytes = size(&cache.data)?;
+    if bytes <= max_bytes {
+        return Ok(Emptied::No);
     }
-    Ok(gone)
+    let Cache { data, id, lock } = cache;
+    drop(lock);
+    match data.parent() {
+        Some(path) if remove(work, path)? => Ok(Emptied::Yes { id, bytes }),
+        _ => Ok(Emptied::InUse { id, bytes }),
+    }
 }
 
 fn folder(store: &Store) -> PathBuf {
@@ -177,9 +190,12 @@ fn try_lock(path: &Path, sharing: Sharing) -> io::Result<Option<File>> {
     Ok(Some(lock))
 }
 
-/// False if it is in use.
-fn remove(work: &Work, path: &Path) -> io::Result<bool> {
-    let lock = File::options().write(true).open(path.join("lock"))?;
+/// False if it is in use, or gone.
+pub fn remove(work: &Work, path: &Path) -> io::Result<bool> {
+    let lock = match File::options().write(true).open(path.join("lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        lock => lock?,
+    };
     if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(false);
     }
@@ -256,13 +272,31 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nobody_uses_is_pruned() {
+    fn only_what_nobody_uses_is_removed() {
         let yard = yard();
         let used = yard.open("used", Sharing::Shared).unwrap();
         drop(yard.open("old", Sharing::Shared).unwrap());
-        let gone = prune(&yard.store, &yard.work, None, Some(0)).unwrap();
-        assert_eq!(gone.iter().map(|cache| cache.id.as_str()).collect::<Vec<_>>(), ["old"]);
+        let removed: Vec<(String, bool)> = list(&yard.store)
+            .unwrap()
+            .into_iter()
+            .map(|cache| (cache.id, remove(&yard.work, &cache.path).unwrap()))
+            .collect();
+        assert!(removed.contains(&("old".into(), true)) && removed.contains(&("used".into(), false)), "{removed:?}");
         assert!(used.data.exists());
         assert_eq!(list(&yard.store).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_too_large_after_a_step_is_emptied_unless_another_step_uses_it() {
+        let yard = yard();
+        let fill = |cache: &Cache| fs::write(cache.data.join("big"), vec![1; 100_000]).unwrap();
+        let (first, second) = (yard.open("go", Sharing::Shared).unwrap(), yard.open("go", Sharing::Shared).unwrap());
+        fill(&first);
+        assert_eq!(empty_above(&yard.work, yard.open("go", Sharing::Shared).unwrap(), 1 << 30).unwrap(), Emptied::No);
+        let in_use = empty_above(&yard.work, first, 50_000).unwrap();
+        assert!(matches!(in_use, Emptied::InUse { bytes: 100_000.., .. }), "{in_use:?}");
+        let emptied = empty_above(&yard.work, second, 50_000).unwrap();
+        assert!(matches!(&emptied, Emptied::Yes { id, .. } if id == "go"), "{emptied:?}");
+        assert!(!yard.open("go", Sharing::Shared).unwrap().data.join("big").exists());
     }
 }

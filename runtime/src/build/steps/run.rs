@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::caches::{self, Cache};
+use super::caches::{self, Cache, Emptied};
 use super::copy;
 use super::error::{ExitWords, LastLines, StepError};
 use super::mask;
@@ -13,6 +13,7 @@ use super::request::{MountKind, MountRequest, Network, Origin, Ownership, RunReq
 use super::secrets::Secrets;
 use crate::container::spec::{self, Mount, Scratch, Source};
 use crate::container::{Cancel, ContainerSpec, Exit, Input, Runner, Said};
+use crate::image::show::size;
 use crate::image::store::LayerDraft;
 
 /// What a program finds where nothing was said, as in Docker.
@@ -33,6 +34,8 @@ pub struct Runs<'a> {
     pub cancel: &'a Cancel,
     /// Letters, digits and hyphens; for messages and groups.
     pub name: &'a str,
+    /// How large a cache may be once a step has ended.
+    pub cache_max_bytes: u64,
 }
 
 /// Runs a program to its end; what it writes is in the draft. There is no limit of time: `cancel` ends it.
@@ -81,6 +84,7 @@ pub fn carry_out(
         Said::Err(bytes) => output.take(Stream::Err, bytes),
     });
     let last = LastLines(output.finish());
+    held.end_caches(said);
     match ended? {
         Exit::Code(0) => Ok(()),
         exit => {
@@ -216,6 +220,29 @@ impl Held<'_> {
         let given_up = || self.runs.cancel.is_cancelled();
         caches::open(self.site.store, self.site.work, id, sharing, &mut fill, &given_up)
             .map_err(|source| StepError::Cache { id: id.to_owned(), source })
+    }
+
+    /// What is too large once the step has ended is emptied, and said: the next step that needs it fills it again.
+    fn end_caches(&mut self, said: &mut dyn FnMut(Line)) {
+        let max = self.runs.cache_max_bytes;
+        let mut tell = |text: String| said(Line { stream: Stream::Err, text: &text });
+        for cache in std::mem::take(&mut self.caches) {
+            match caches::empty_above(self.site.work, cache, max) {
+                Ok(Emptied::No) => {}
+                Ok(Emptied::Yes { id, bytes }) => tell(format!(
+                    "the cache {id:?} has {} after this step, and {} are allowed (--cache-mount-max): it was emptied",
+                    size(bytes),
+                    size(max)
+                )),
+                Ok(Emptied::InUse { id, bytes }) => tell(format!(
+                    "the cache {id:?} has {} after this step, and {} are allowed (--cache-mount-max); another step uses \
+                     it, so it stays for now",
+                    size(bytes),
+                    size(max)
+                )),
+                Err(error) => tell(format!("cannot find out how large a cache is: {error}")),
+            }
+        }
     }
 
     fn secret(&mut self, id: &str, secret: &[u8], owner: Ownership, target: PathBuf) -> Result<(), StepError> {
