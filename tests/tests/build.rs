@@ -201,6 +201,47 @@ fn a_fresh_machine_takes_steps_from_an_image_and_runs_only_what_follows_a_change
 }
 
 #[test]
+fn a_context_comes_as_an_archive_and_a_dockerfile_alone_on_standard_input() {
+    let yard = Yard::new();
+    yard.write("Dockerfile", "FROM scratch\nCOPY . /all/\n");
+    yard.write("other/File", "FROM scratch\nCOPY cmd /other/\n");
+    yard.write(".dockerignore", "cmd/server\nDockerfile\n");
+    let archive = yard.folder.path().join("context.tar.gz");
+    let tar = Command::new("tar").arg("-C").arg(yard.context()).arg("-czf").arg(&archive).arg(".").status();
+    assert!(tar.expect("tar is installed").success());
+    let build = |input: &Path, args: &[&str]| {
+        let mut command = yard.command("build", &[&["--progress", "plain"], args, &["-"]].concat());
+        let output = command.stdin(fs::File::open(input).expect("it is there")).output().expect("the binary starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (built, said) = build(&archive, &[]);
+    assert!(built, "{said}");
+    assert_eq!(yard.file("all/cmd/client/main.txt").as_deref(), Some("client\n"));
+    assert_eq!((yard.file("all/cmd/server/main.txt"), yard.file("all/Dockerfile")), (None, None));
+    let (built, said) = build(&archive, &[]);
+    assert!(built && count(&said, "CACHED") == 1, "{said}");
+    let (built, said) = build(&archive, &["-f", "other/File"]);
+    assert!(built && yard.file("other/client/main.txt").is_some(), "{said}");
+    let (built, said) = build(&archive, &["-f", "../../../../../etc/passwd"]);
+    assert!(!built && !said.contains("root:"), "{said}");
+    // Another context by the same way is compared with the one before.
+    yard.write("cmd/client/main.txt", "changed\n");
+    let tar = Command::new("tar").arg("-C").arg(yard.context()).arg("-cf").arg(&archive).arg(".").status();
+    assert!(tar.expect("tar is installed").success());
+    let (_, said) = build(&archive, &[]);
+    assert!(said.contains("missed: cmd/client/main.txt changed"), "{said}");
+    let text = yard.folder.path().join("text");
+    fs::write(&text, "FROM scratch\nCOPY <<a /alone\nalone\na\n").expect("the yard is ours");
+    let (built, said) = build(&text, &[]);
+    assert!(built && yard.file("alone").is_some(), "{said}");
+    fs::write(&text, "FROM scratch\nCOPY a /\n").expect("the yard is ours");
+    let (built, said) = build(&text, &["-f", "-"]);
+    assert!(!built && said.contains("needs a folder to read from"), "{said}");
+    let left = fs::read_dir(yard.folder.path().join("data/images/tmp")).expect("the store has it").count();
+    assert_eq!(left, 0, "nothing is left of a context that came");
+}
+
+#[test]
 fn a_bind_of_the_context_shows_nothing_that_is_ignored() {
     let yard = Yard::new();
     yard.write("secret/key", "key\n");

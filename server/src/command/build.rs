@@ -1,21 +1,20 @@
 //! `quayside build`: an image from a Dockerfile.
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
-use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal};
 use quayside_runtime::build::event::Event;
-use quayside_runtime::build::ignore;
 use quayside_runtime::build::plan::Wishes;
 use quayside_runtime::build::scope::{Inputs, Platform};
 use quayside_runtime::build::show;
@@ -25,10 +24,11 @@ use quayside_runtime::build::show::tty::{Frame, Size, Tty};
 use quayside_runtime::build::solve::{self, BuildError, Job, STAGES_AT_ONCE, Stop, Tools};
 use quayside_runtime::build::steps::caches;
 use quayside_runtime::build::steps::request::Network;
-use quayside_runtime::build::syntax::FILE_MAX_BYTES;
 use quayside_runtime::container::Runner;
 use quayside_runtime::image::{Image, ImageError, Progress, Reference, Sources, Store, catalogue, oci};
 use quayside_runtime::sys::window_size;
+
+use given::Given;
 
 use super::Data;
 use crate::config::passed_on;
@@ -46,7 +46,8 @@ const SECRET_MAX_BYTES: u64 = 500 * 1024;
 pub struct Build {
     #[command(flatten)]
     data: Data,
-    /// The Dockerfile, if it is not DIR/Dockerfile; `-` reads it from standard input
+    /// The Dockerfile, if it is not DIR/Dockerfile; `-` reads it from standard input. Of a context that is an archive, a
+    /// file in it
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// A name for the image; may be given several times
@@ -98,7 +99,8 @@ pub struct Build {
     /// Print nothing but the image's id
     #[arg(short, long)]
     quiet: bool,
-    /// The folder that the Dockerfile copies from; `-` reads a Dockerfile from standard input and has none
+    /// The folder that the Dockerfile copies from; `-` reads it from standard input as an archive (tar, also compressed
+    /// with gzip, xz or zstd), or a Dockerfile alone, which copies nothing
     #[arg(value_name = "DIR")]
     context: PathBuf,
 }
@@ -129,8 +131,10 @@ impl Build {
         let settings = self.data.settings()?;
         let store = super::image::open(&self.data.images()?)?;
         let sources = super::sources(&settings.images)?;
-        let job = self.job()?;
         ensure!(nix::unistd::geteuid().is_root(), "a build makes containers, which only root may; use sudo");
+        // A context that came as a stream is in the work until the build is over.
+        let (given, _work) = Given::new(&self.context, self.file.as_deref(), &store)?;
+        let job = self.job(given)?;
         let runner = Runner::new(&File::open("/proc/self/exe").context("cannot open this program")?)
             .context("cannot prepare to start containers")?;
         let stop = Arc::new(Stop::new().context("cannot prepare to be stopped")?);
@@ -163,20 +167,7 @@ impl Build {
         }
     }
 
-    fn job(&self) -> anyhow::Result<Job> {
-        let context = (self.context != Path::new("-")).then(|| self.context.clone());
-        let context = match context {
-            Some(path) => Some(
-                path.canonicalize()
-                    .with_context(|| format!("cannot find the context {}; name a folder", path.display()))?,
-            ),
-            None => None,
-        };
-        let (dockerfile_name, dockerfile, beside) = self.dockerfile(context.as_deref())?;
-        let ignore = match &context {
-            Some(context) => ignore_file(context, beside.as_deref())?,
-            None => None,
-        };
+    fn job(&self, given: Given) -> anyhow::Result<Job> {
         let host = oci::Platform::host();
         if let Some(wanted) = &self.platform {
             let short = format!("{}/{}", host.os, host.architecture);
@@ -201,10 +192,11 @@ impl Build {
             extra_hosts: self.hosts.iter().map(|text| pair(text, ':')).collect(),
         };
         Ok(Job {
-            dockerfile_name,
-            dockerfile,
-            context,
-            ignore,
+            dockerfile_name: given.dockerfile_name,
+            dockerfile: given.dockerfile,
+            context: given.context,
+            is_passing: given.is_passing,
+            ignore: given.ignore,
             wishes,
             names: self.tags.clone(),
             no_cache: self.no_cache,
@@ -214,23 +206,6 @@ impl Build {
             secrets: self.secrets.iter().map(|text| secret(text)).collect::<anyhow::Result<_>>()?,
             agents: self.agents.iter().map(|text| agent(text)).collect::<anyhow::Result<_>>()?,
         })
-    }
-
-    /// Its name for messages, its bytes, and its path if it is a file.
-    fn dockerfile(&self, context: Option<&Path>) -> anyhow::Result<(String, Vec<u8>, Option<PathBuf>)> {
-        let path = match (&self.file, context) {
-            (Some(path), _) if path == Path::new("-") => None,
-            (Some(path), _) => Some(path.clone()),
-            (None, Some(context)) => Some(context.join("Dockerfile")),
-            (None, None) => None,
-        };
-        let Some(path) = path else {
-            return Ok(("standard input".into(), read_limited(io::stdin(), FILE_MAX_BYTES, "standard input")?, None));
-        };
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let shown = path.display().to_string();
-        let file = File::open(&path).with_context(|| format!("cannot open {shown}; name another by -f"))?;
-        Ok((name, read_limited(file, FILE_MAX_BYTES, &shown)?, Some(path)))
     }
 
     /// Runs a build, and shows its events in the form that was asked for.
@@ -327,32 +302,6 @@ fn prepare(
     let is_offered =
         catalogue::answering(&wanted).is_some() || sources.listed.iter().any(|listed| listed.is_called(&wanted));
     if is_offered { store.prepare(name, sources, report).map(Some) } else { Ok(None) }
-}
-
-/// `Dockerfile.dockerignore` beside the Dockerfile wins over `.dockerignore` in the context, as in Docker.
-fn ignore_file(context: &Path, dockerfile: Option<&Path>) -> anyhow::Result<Option<(String, Vec<u8>)>> {
-    let own = dockerfile.map(|path| PathBuf::from(format!("{}.dockerignore", path.display())));
-    for path in own.into_iter().chain([context.join(".dockerignore")]) {
-        let shown = path.display().to_string();
-        // A pipe of a stranger's context is not waited for, and a link to a device not read without end.
-        let open = fs::OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path);
-        let file = match open {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
-        };
-        ensure!(file.metadata()?.is_file(), "cannot read {shown}: it is no file; remove it, or put patterns into it");
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        return Ok(Some((name, read_limited(file, ignore::FILE_MAX_BYTES, &shown)?)));
-    }
-    Ok(None)
-}
-
-/// One byte more than may be, so that whoever looks at it says that it is too long.
-fn read_limited(from: impl Read, max: usize, shown: &str) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    from.take(max as u64 + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {shown}"))?;
-    Ok(bytes)
 }
 
 /// `NAME=VALUE`, or `NAME` for the value that it has here.

@@ -56,7 +56,7 @@ impl Builder {
                     );
                 }
                 for mount in cache.mounts()?.iter().rev() {
-                    println!("{:>10}             cache mount {}", show::size(mount.bytes), mount.id);
+                    println!("{:>10}             cache mount {}", show::size(mount.bytes), printable(&mount.id, false));
                 }
             }
             Verb::Prune { data, all, keep_bytes, until } => {

@@ -8,6 +8,7 @@
 //! a name that is never followed, and a link is an entry with a text in it.
 
 pub mod stamps;
+pub mod stream;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

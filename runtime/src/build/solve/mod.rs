@@ -56,6 +56,8 @@ pub struct Job {
     pub dockerfile: Vec<u8>,
     /// The folder; none if the Dockerfile came alone.
     pub context: Option<PathBuf>,
+    /// The context came as a stream: its folder is gone after this build, and nothing is remembered of it.
+    pub is_passing: bool,
     /// What is left out of it: the file's name and bytes.
     pub ignore: Option<(String, Vec<u8>)>,
     pub wishes: Wishes,
@@ -138,7 +140,7 @@ pub fn build(job: &Job, tools: &Tools, tell: &(dyn Fn(Event) + Sync)) -> Result<
         voice: &voice,
     };
     let end = board::run(&site);
-    if let (Some(context), Some(path)) = (&context, &job.context) {
+    if let (Some(context), Some(path), false) = (&context, &job.context, job.is_passing) {
         // Without it the next build only reads more.
         let context = context.lock().expect("no step panics while it holds the context");
         let _ = context.stamps().save(&cache.stamps(path));

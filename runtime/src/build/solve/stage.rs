@@ -297,7 +297,13 @@ impl Under<'_> {
 
     /// Where this step is, nearest first: the same instruction on the same files, and the same place in the same file.
     fn places(&self, step: &PlannedStep, index: usize, parts: &Parts) -> Vec<String> {
-        let context = self.site.job.context.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let job = self.site.job;
+        let context = match &job.context {
+            Some(path) if !job.is_passing => path.display().to_string(),
+            // One that comes by the same way each time is compared with the last.
+            Some(_) => "-".into(),
+            None => String::new(),
+        };
         vec![
             format!("after {} {}", self.end.key, parts.instruction().unwrap_or_default()),
             format!("in {context} {} {} {}", self.site.job.dockerfile_name, self.stage.name, step.text),

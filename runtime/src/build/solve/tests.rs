@@ -55,6 +55,7 @@ impl Yard {
             cache_from: Vec::new(),
             stages_at_once: STAGES_AT_ONCE,
             cache_mount_max_bytes: u64::MAX,
+            is_passing: false,
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
         }

@@ -20,7 +20,7 @@ use crate::image::archive::walk::{ArchiveError, Content, walk};
 use crate::image::beneath::{Device, Folder, Meta, Name};
 
 /// A tar header (tar(5)).
-const HEADER_BYTES: usize = 512;
+pub const HEADER_BYTES: usize = 512;
 
 /// Whether a file is an archive that is unpacked. Told by its content, never by its name: by a first header whose sum is
 /// right, as Docker does it.
@@ -29,26 +29,35 @@ pub fn is_archive(file: &mut File, path: &str) -> Result<bool, StepError> {
     file.rewind().map_err(failed)?;
     let mut first = [0; 10];
     let count = file.read(&mut first).map_err(failed)?;
+    refuse_bzip2(&first[..count], path)?;
+    file.rewind().map_err(failed)?;
+    let mut header = Vec::new();
+    let read = decompress(&mut *file).and_then(|plain| plain.take(HEADER_BYTES as u64).read_to_end(&mut header));
+    file.rewind().map_err(failed)?;
+    // What does not decompress is no archive, and is copied.
+    Ok(read.is_ok() && is_header(&header))
+}
+
+/// Whether these bytes are a header whose sum is right.
+pub fn is_header(bytes: &[u8]) -> bool {
+    let is_one = bytes.len() == HEADER_BYTES && bytes.iter().any(|byte| *byte != 0);
+    is_one && {
+        let others = bytes[..148].iter().chain(&bytes[156..]).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        tar::Header::from_byte_slice(bytes).cksum().is_ok_and(|sum| sum == others)
+    }
+}
+
+/// What Docker would unpack and we cannot is an error, not a file of another kind.
+pub fn refuse_bzip2(first: &[u8], path: &str) -> Result<(), StepError> {
     // A block of bzip2 begins with the digits of pi.
-    if count == first.len() && first.starts_with(b"BZh") && first[4..] == *b"1AY&SY" {
+    if first.starts_with(b"BZh") && first.get(4..10) == Some(b"1AY&SY") {
         let why = format!(
             "cannot unpack {path:?}: it is compressed with bzip2, which is not supported; compress it with gzip, xz or \
              zstd, or take it as it is with COPY"
         );
         return Err(StepError::Refused(why));
     }
-    file.rewind().map_err(failed)?;
-    let mut header = Vec::new();
-    let read = decompress(&mut *file).and_then(|plain| plain.take(HEADER_BYTES as u64).read_to_end(&mut header));
-    file.rewind().map_err(failed)?;
-    // What does not decompress is no archive, and is copied.
-    let is_header = read.is_ok() && header.len() == HEADER_BYTES && header.iter().any(|byte| *byte != 0);
-    Ok(is_header && {
-        let header = tar::Header::from_byte_slice(&header);
-        let bytes = header.as_bytes();
-        let others = bytes[..148].iter().chain(&bytes[156..]).map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
-        header.cksum().is_ok_and(|sum| sum == others)
-    })
+    Ok(())
 }
 
 /// How an archive is unpacked.
@@ -58,6 +67,7 @@ pub struct Unpacking {
     /// Of folders that no entry describes.
     pub implied: Meta,
     pub epoch: Option<i64>,
+    pub limits: Limits,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +95,7 @@ pub fn unpack(
     let mut plain = decompress(archive).map_err(unread)?;
     let inside = InRoot::of(root.find_directory(folder.name.as_path()).map_err(unread)?);
     let mut target = Target { root: &inside, how, turned_to: None, copied };
-    walk(&mut plain, Limits::LAYER, &mut |entry, content| target.entry(entry, content)).map_err(failed)?;
+    walk(&mut plain, how.limits, &mut |entry, content| target.entry(entry, content)).map_err(failed)?;
     target.turn_from().map_err(unread)
 }
 

@@ -37,6 +37,7 @@ use super::mode::Mode;
 use super::owner::{self, Owner};
 use super::request::{CopyRequest, CopySource, Verb};
 use crate::build::ignore::{Ignore, Visit};
+use crate::image::archive::limits::Limits;
 use crate::image::beneath::{Meta, Name};
 use crate::image::store::LayerDraft;
 use sources::Found;
@@ -199,7 +200,8 @@ impl Job<'_> {
     }
 
     fn unpack_file(&mut self, file: File, path: &str) -> Result<(), StepError> {
-        let how = Unpacking { owner: self.owner, implied: self.site_meta(), epoch: self.site.epoch };
+        let (implied, epoch) = (self.site_meta(), self.site.epoch);
+        let how = Unpacking { owner: self.owner, implied, epoch, limits: Limits::LAYER };
         let folder = open_or_make(&self.image.root, &self.target.path, self.site_meta()).map_err(|e| self.failed(e))?;
         add::unpack(file, path, &folder, &self.image.root, &how, &mut self.copied)?;
         self.leave(folder)
