@@ -67,6 +67,18 @@ lint: web
 	@echo "== lints"
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	npm --prefix web run --silent check
+	@$(MAKE) --no-print-directory fuzz
+
+# The fuzz targets are not of the workspace. They are checked with its lock file, and nothing is linked: the fuzzer's own
+# library, which wants a C++ compiler, may be anywhere.
+FUZZ := --manifest-path runtime/fuzz/Cargo.toml
+fuzz: export CUSTOM_LIBFUZZER_PATH := $(CURDIR)/target/no-libfuzzer.a
+.PHONY: fuzz
+fuzz:
+	@echo "== fuzz targets"
+	@cp Cargo.lock runtime/fuzz/Cargo.lock
+	@if cargo fetch --quiet $(FUZZ); then cargo check --quiet --target-dir target $(FUZZ); \
+	else echo "== not tested: the fuzz targets; libfuzzer-sys cannot be had"; echo "the fuzz targets" >>$(NOT_TESTED); fi
 
 # Test programs run as root, which the kernel's tests need; they are built by whoever calls.
 unit: web
