@@ -33,22 +33,49 @@ pub struct Output<'a> {
     err: Vec<u8>,
     passed_bytes: u64,
     dropped_bytes: u64,
+    /// The limit was met: nothing more is passed on.
+    is_full: bool,
     last: VecDeque<String>,
 }
 
 impl<'a> Output<'a> {
     pub fn new(said: &'a mut dyn FnMut(Line)) -> Self {
-        Self { said, out: Vec::new(), err: Vec::new(), passed_bytes: 0, dropped_bytes: 0, last: VecDeque::new() }
+        Self {
+            said,
+            out: Vec::new(),
+            err: Vec::new(),
+            passed_bytes: 0,
+            dropped_bytes: 0,
+            is_full: false,
+            last: VecDeque::new(),
+        }
     }
 
     pub fn take(&mut self, stream: Stream, bytes: &[u8]) {
-        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        for piece in lines.flat_map(|line| line.chunks(LINE_MAX_BYTES)) {
-            let open = self.open(stream);
-            open.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || open.len() >= LINE_MAX_BYTES {
-                self.end_line(stream);
-            }
+        let mut rest = bytes;
+        while !self.is_full && !rest.is_empty() {
+            let (piece, behind) = rest.split_at(piece_length(rest));
+            self.add(stream, piece);
+            rest = behind;
+        }
+        // Past the limit a block costs the search for its last lines: none before them can be among the last of all.
+        let (before, mut rest) = rest.split_at(tail(rest));
+        if !before.is_empty() {
+            self.dropped_bytes += (self.open(stream).len() + before.len()) as u64;
+            self.open(stream).clear();
+        }
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(piece_length(rest));
+            self.add(stream, piece);
+            rest = behind;
+        }
+    }
+
+    fn add(&mut self, stream: Stream, piece: &[u8]) {
+        let open = self.open(stream);
+        open.extend_from_slice(piece);
+        if piece.ends_with(b"\n") || open.len() >= LINE_MAX_BYTES {
+            self.end_line(stream);
         }
     }
 
@@ -89,15 +116,27 @@ impl<'a> Output<'a> {
         // Of a line that a carriage return wrote over, the last state is what a person saw.
         let seen = text.rsplit('\r').next().unwrap_or_default();
         self.last.push_back(seen.chars().take(LAST_LINE_MAX_CHARS).collect());
-        if self.passed_bytes + length > OUTPUT_MAX_BYTES {
+        self.is_full |= self.passed_bytes + length > OUTPUT_MAX_BYTES;
+        if self.is_full {
             self.dropped_bytes += length;
-            return;
+        } else {
+            self.passed_bytes += length;
+            (self.said)(Line { stream, text: &text });
         }
-        self.passed_bytes += length;
-        (self.said)(Line { stream, text: &text });
         bytes.clear();
         *self.open(stream) = bytes;
     }
+}
+
+/// Up to the end of the first line, or as much of it as is passed on at once.
+fn piece_length(bytes: &[u8]) -> usize {
+    let most = &bytes[..bytes.len().min(LINE_MAX_BYTES)];
+    memchr::memchr(b'\n', most).map_or(most.len(), |at| at + 1)
+}
+
+/// Where the last lines begin that an error may show, with what has no end yet behind them.
+fn tail(bytes: &[u8]) -> usize {
+    memchr::memrchr_iter(b'\n', bytes).nth(LAST_LINES).map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]
@@ -132,6 +171,44 @@ mod tests {
         );
         assert_eq!(last.last().unwrap(), "the reason");
         assert_eq!(last.len(), LAST_LINES);
+    }
+
+    #[test]
+    fn past_the_limit_only_the_last_lines_of_a_block_are_looked_at_and_every_byte_is_counted() {
+        let flood = b"0123456789abcde\n".repeat(OUTPUT_MAX_BYTES as usize / 16);
+        let mut block = b" of before\n".to_vec();
+        (0..1000).for_each(|number| block.extend_from_slice(format!("{number}\n").as_bytes()));
+        block.extend_from_slice(b"the ");
+        let (lines, last) = collect(&[
+            (Stream::Out, &flood),
+            (Stream::Out, b"a line"),
+            (Stream::Out, &block),
+            (Stream::Err, b"beside\n"),
+            (Stream::Out, b"end"),
+        ]);
+        let dropped = b"a line".len() + block.len() + b"beside\nend".len();
+        assert!(lines.last().unwrap().starts_with(&format!("Err [{dropped} more bytes")), "{:?}", lines.last());
+        let numbers: Vec<String> = (987..1000).map(|number| number.to_string()).collect();
+        assert_eq!(last, [&numbers[..], &["beside".into(), "the end".into()]].concat());
+    }
+
+    #[test]
+    fn past_the_limit_short_lines_cost_what_a_long_one_costs() {
+        const BLOCK_BYTES: usize = 64 * 1024;
+        let time = |block: &[u8]| {
+            let mut said = |_: Line| ();
+            let mut output = Output::new(&mut said);
+            (0..=OUTPUT_MAX_BYTES as usize / BLOCK_BYTES).for_each(|_| output.take(Stream::Out, block));
+            let begin = std::time::Instant::now();
+            (0..200).for_each(|_| output.take(Stream::Out, block));
+            let needed = begin.elapsed();
+            assert!(output.finish().len() == LAST_LINES);
+            needed
+        };
+        let (short, long) = (b"x\n".repeat(BLOCK_BYTES / 2), b"x".repeat(BLOCK_BYTES));
+        // One by one, they cost a thousand times as much.
+        let ratio = (0..3).map(|_| time(&short).as_secs_f64() / time(&long).as_secs_f64()).fold(f64::MAX, f64::min);
+        assert!(ratio < 10.0, "{ratio}");
     }
 
     #[test]
