@@ -15,6 +15,8 @@ use crate::image::archive::pack::PackError;
 pub enum StepError {
     #[error("cannot copy {path:?}: there is no such file in {place}{}", .hint)]
     Missing { path: String, place: Place, hint: Hint },
+    #[error("cannot copy {path:?}: it is a pipe, a socket or a device, and {place} {why}")]
+    Special { path: String, place: Place, why: &'static str },
     #[error("cannot copy {path:?} out of {place}")]
     Read { path: String, place: Place, source: io::Error },
     #[error("cannot copy {path:?} to {to}: {why}")]
@@ -82,11 +84,20 @@ impl std::fmt::Display for Place {
 pub struct Hint {
     /// Which line leaves the file out (`.dockerignore line 3`).
     pub ignored_by: Option<String>,
+    /// What a link says that has this name and leads to nothing.
+    pub link_to: Option<String>,
     pub near: Vec<String>,
 }
 
 impl std::fmt::Display for Hint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let (None, Some(to)) = (&self.ignored_by, &self.link_to) {
+            return write!(
+                f,
+                " (the name is a link to {to:?}, which leads to nothing there; a link itself is copied with the folder \
+                 that it is in)"
+            );
+        }
         match (&self.ignored_by, &self.near[..]) {
             (Some(by), _) => write!(f, " (it is excluded by {by})"),
             (None, []) => Ok(()),

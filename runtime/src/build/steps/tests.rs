@@ -247,7 +247,11 @@ fn links_are_copied_as_links_and_a_source_that_is_one_is_followed_inside() {
     let made = yard.copy(&request(&["short"], "/x")).unwrap();
     let expected = ["x/ 755 0:0", "x/a 644 0:0", "x/link 777 0:0 -> a", "x/out 777 0:0 -> /etc/passwd"];
     assert_eq!(made.list(), expected);
-    assert!(refused(yard.copy(&request(&["hosts"], "/x"))).contains("no such file in the build context"));
+    assert_eq!(
+        refused(yard.copy(&request(&["hosts"], "/x"))),
+        "cannot copy \"hosts\": there is no such file in the build context (the name is a link to \"/etc/hosts\", which \
+         leads to nothing there; a link itself is copied with the folder that it is in)"
+    );
     assert!(refused(yard.copy(&request(&["loop"], "/x"))).contains("symbolic link"));
     assert_eq!(yard.copy(&request(&["real/l*"], "/x/")).unwrap().list(), ["x/ 755 0:0", "x/link 644 0:0"]);
 }
@@ -398,6 +402,10 @@ fn hard_links_holes_and_attributes_are_kept_and_special_files_are_not_sources() 
         (made.copied.left_out, &made.copied.left_out_first[..]),
         (2, &["d/fifo".to_owned(), "d/socket".to_owned()][..])
     );
+    // What is asked for by its name is not left out in silence.
+    let named = refused(yard.copy(&request(&["d/fifo"], "/x")));
+    assert!(named.contains("cannot copy \"d/fifo\": it is a pipe") && named.contains("RUN mkfifo"), "{named}");
+    assert!(yard.copy(&request(&["d/f*"], "/x/")).is_ok());
 }
 
 #[test]
@@ -557,16 +565,28 @@ fn a_hostile_archive_writes_nothing_outside_its_target() {
     let yard = Yard::new(&[], &[("safe", "")]);
     let outside = tempfile::tempdir().unwrap();
     let out = outside.path().to_str().unwrap();
-    let cases: [&[(&str, &str)]; 3] = [&[("../x", "")], &[("/x", "")], &[("l", "=> ../safe")]];
+    let away = format!("-> {out}");
+    fs::write(outside.path().join("secret"), "s").unwrap();
+    let cases: [&[(&str, &str)]; 6] = [
+        &[("../x", "")],
+        &[("/x", "")],
+        &[("l", "=> ../safe")],
+        // Through a link that leads out, which is followed inside.
+        &[("way", &away), ("l", "=> way/secret")],
+        &[("a", "-> b"), ("b", "-> a"), ("a/x", "x")],
+        &[("l", "=> l2"), ("l2", "=> l")],
+    ];
     for entries in cases {
         fs::write(yard.path("context/a.tar"), archive(entries)).unwrap();
         assert!(refused(yard.copy(&add(&["a.tar"], "/t/"))).contains("cannot unpack"));
     }
     // Links lead inside the target.
-    let link = format!("-> {out}");
-    fs::write(yard.path("context/a.tar"), archive(&[("way", &link), ("way/x", "x")])).unwrap();
+    let secret = format!("-> {out}/secret");
+    let entries = [("way", away.as_str()), ("way/x", "x"), ("s", &secret), ("h", "=> s"), ("h", "written over")];
+    fs::write(yard.path("context/a.tar"), archive(&entries)).unwrap();
     let made = yard.copy(&add(&["a.tar"], "/t/")).unwrap();
-    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(outside.path().join("secret")).unwrap(), "s");
     assert!(made.file(&format!("t{out}/x")).exists(), "{:?}", made.names());
     assert!(Path::new(out).exists());
 }

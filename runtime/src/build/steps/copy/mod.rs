@@ -3,14 +3,16 @@
 //! The rules are Docker's as BuildKit has them (its `solver/llbsolver/file` and `fsutil/copy`), where they differ from the
 //! older builder's:
 //!
-//! - a source is followed when it is a link itself; links below it are copied as links;
+//! - a source is followed when it is a link itself, and one that leads nowhere is an error; links below it are copied as
+//!   links;
 //! - of a folder its contents are copied, onto what is there; the target folder itself keeps its owner and mode, and if it
 //!   is made it is root's (or `--chown`'s) and 0755; folders below take theirs from the source;
 //! - files of a context are root's; with `--from` owners are kept; `--chown` is for both;
 //! - the target's links are followed inside the image.
 //!
 //! What it does otherwise, so that the same files make the same layer: a folder that was there keeps its time, and what
-//! has no source (folders on the way, heredocs) has the time 0 or `SOURCE_DATE_EPOCH`.
+//! has no source (folders on the way, heredocs) has the time 0 or `SOURCE_DATE_EPOCH`. And a context has no pipes and
+//! devices, which BuildKit makes anew: they are left out of a folder, and refused as a source.
 
 mod content;
 pub mod sources;
@@ -37,6 +39,7 @@ use super::mode::Mode;
 use super::owner::{self, Owner};
 use super::request::{CopyRequest, CopySource, Verb};
 use crate::build::ignore::{Ignore, Visit};
+use crate::build::pattern;
 use crate::image::archive::limits::Limits;
 use crate::image::beneath::{Meta, Name};
 use crate::image::store::LayerDraft;
@@ -163,7 +166,18 @@ impl Job<'_> {
         {
             return Err(StepError::NoFolder { verb: self.request.verb, target: self.request.target.clone() });
         }
-        found.iter().try_for_each(|found| self.found(&how, found))
+        let entries = self.copied.entries;
+        found.iter().try_for_each(|found| self.found(&how, found))?;
+        // Below a folder it is left out; what is asked for by its name is not.
+        let is_named = !pattern::has_wildcards(given) && found.iter().all(|found| !found.is_folder);
+        if is_named && self.copied.left_out > 0 && self.copied.entries == entries {
+            let why = match tree.is_context() {
+                true => "gives files, folders and links; make a pipe in the image with RUN mkfifo",
+                false => "is copied in a user namespace, where no device can be made",
+            };
+            return Err(StepError::Special { path: given.to_owned(), place: Place(tree.origin.clone()), why });
+        }
+        Ok(())
     }
 
     fn found(&mut self, how: &Copying, found: &Found) -> Result<(), StepError> {

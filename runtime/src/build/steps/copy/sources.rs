@@ -214,9 +214,17 @@ fn read(tree: &Tree, given: &str, source: io::Error) -> StepError {
 fn missing(tree: &Tree, given: &str, parts: &[String]) -> StepError {
     let name = parts.iter().fold(Name::root(), |name, part| name.join(OsStr::new(part)));
     let ignored_by = tree.ignored_by(&name);
-    let near = if ignored_by.is_some() { Vec::new() } else { near(tree, &name) };
-    let hint = Hint { ignored_by, near };
+    let link_to = link_to(tree, &name);
+    let near = if ignored_by.is_some() || link_to.is_some() { Vec::new() } else { near(tree, &name) };
+    let hint = Hint { ignored_by, link_to, near };
     StepError::Missing { path: given.to_owned(), place: Place(tree.origin.clone()), hint }
+}
+
+/// What a name says that is a link itself.
+fn link_to(tree: &Tree, name: &Name) -> Option<String> {
+    let folder = resolve(tree, name.parent()?.as_path()).ok().flatten()?;
+    let target = open_folder(tree, &folder).ok()?.read_link(name.last()?).ok()?;
+    Some(String::from_utf8_lossy(&target).into_owned())
 }
 
 /// Names beside it that a slip may have made it of.
