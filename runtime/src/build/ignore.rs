@@ -12,6 +12,10 @@ pub const FILE_MAX_BYTES: usize = 256 * 1024;
 /// The most patterns. The longest lists that people publish have a few hundred.
 pub const PATTERNS_MAX: usize = 4096;
 
+/// The most characters behind the first stars of all patterns: each may have to be compared with each character of each
+/// path. The longest lists that people publish have some thousands.
+pub const WIDTH_MAX: usize = 16 * 1024;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IgnoreError {
     #[error("line {line}: pattern {pattern:?} cannot be read")]
@@ -20,6 +24,8 @@ pub enum IgnoreError {
     Nothing { line: usize },
     #[error("it has more than {PATTERNS_MAX} patterns; use wildcards")]
     Count,
+    #[error("its patterns have more than {WIDTH_MAX} characters behind stars; name folders, or use fewer stars")]
+    Width,
     #[error("it has {0} bytes, and at most {FILE_MAX_BYTES} are read")]
     Size(usize),
 }
@@ -66,6 +72,7 @@ impl Ignore {
 
     fn read<'a>(lines: impl Iterator<Item = (usize, &'a str)>) -> Result<Self, IgnoreError> {
         let mut rules = Vec::new();
+        let mut width = 0;
         for (index, line) in lines {
             let line_number = index + 1;
             let (is_exception, text) = match line.trim().strip_prefix('!') {
@@ -81,7 +88,12 @@ impl Ignore {
             let cleaned = clean(text);
             let relative = if cleaned.len() > 1 { cleaned.strip_prefix('/').unwrap_or(&cleaned) } else { &cleaned };
             let bad = |source| IgnoreError::Pattern { line: line_number, pattern: text.to_owned(), source };
-            rules.push(Rule { pattern: Pattern::deep(relative).map_err(bad)?, is_exception });
+            let pattern = Pattern::deep(relative).map_err(bad)?;
+            width += pattern.width();
+            if width > WIDTH_MAX {
+                return Err(IgnoreError::Width);
+            }
+            rules.push(Rule { pattern, is_exception });
         }
         Ok(Self { rules })
     }
@@ -209,6 +221,10 @@ mod tests {
         assert_eq!(refused("!"), "line 1: an exclamation mark without a pattern; name behind it what is to be kept");
         assert_eq!(refused(&"a\n".repeat(PATTERNS_MAX + 1)), "it has more than 4096 patterns; use wildcards");
         assert!(refused(&"a".repeat(FILE_MAX_BYTES + 1)).starts_with("it has 262145 bytes"));
+        let costly = format!("**/{}\n", "*a".repeat(1000));
+        assert!(Ignore::parse(costly.repeat(8).as_bytes()).is_ok());
+        assert!(refused(&costly.repeat(9)).contains("more than 16384 characters behind stars"));
+        assert!(Ignore::parse("a".repeat(60).as_bytes()).is_ok_and(|ignore| ignore.excludes(&"a".repeat(60))));
     }
 
     #[test]

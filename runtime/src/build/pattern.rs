@@ -10,8 +10,8 @@
 //! | `**/x` | `x` here and in every folder below |
 //! | `x/**` | everything below `x`, but not `x` |
 //!
-//! A pattern is a small automaton: time is the product of both lengths, whatever they are, and it can be asked whether
-//! what was read so far is the beginning of a match.
+//! A pattern is a small automaton: time is at most the product of both lengths, whatever they are, and it can be asked
+//! whether what was read so far is the beginning of a match.
 
 /// The longest pattern. Paths are no longer (PATH_MAX, path_resolution(7)).
 const PATTERN_MAX_BYTES: usize = 4096;
@@ -47,6 +47,8 @@ enum Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     tokens: Vec<Token>,
+    /// How many tokens stand for exactly one character: no shorter path matches.
+    singles: usize,
 }
 
 /// Whether a text has to be read as a pattern: `COPY` takes a file that is called like one if it is there.
@@ -98,19 +100,30 @@ impl Pattern {
             tokens.push(token);
             rest = behind;
         }
-        Ok(Self { tokens })
+        let singles = tokens.iter().filter(|token| token.is_single()).count();
+        Ok(Self { tokens, singles })
+    }
+
+    /// How many tokens each character of a path may have to be compared with: those from the first star on. Before it,
+    /// one.
+    pub fn width(&self) -> usize {
+        let before = self.tokens.iter().take_while(|token| token.is_single()).count();
+        self.tokens.len() - before
     }
 
     /// Whether the whole path matches.
     pub fn matches(&self, path: &str) -> bool {
+        if path.len() < self.singles {
+            return false;
+        }
         let mut states = States::new(&self.tokens);
-        path.chars().all(|c| states.step(&self.tokens, c)) && states.at[self.tokens.len()]
+        path.chars().all(|c| states.step(c)) && states.has_matched()
     }
 
     /// Whether something that begins with `start` could match.
     pub fn could_match_below(&self, start: &str) -> bool {
         let mut states = States::new(&self.tokens);
-        start.chars().all(|c| states.step(&self.tokens, c))
+        start.chars().all(|c| states.step(c))
     }
 }
 
@@ -157,53 +170,116 @@ fn class_char(text: &str) -> Result<(char, &str), PatternError> {
 }
 
 /// Which tokens may come next, after what has been read.
-struct States {
-    /// `at[n]`: token `n` begins here; at the very end, everything has matched.
-    at: Vec<bool>,
-    /// `inside[n]`: token `n` is `**/`, and some of its characters have been read.
-    inside: Vec<bool>,
+struct States<'a> {
+    tokens: &'a [Token],
+    now: Vec<State>,
+    /// What is being worked out, kept so that a character costs no allocation.
+    next: Vec<State>,
+    /// For each state, the step in which it was last entered.
+    entered: Vec<[usize; 2]>,
+    steps: usize,
+    /// For each token, the first one from which on nothing before it takes a slash.
+    part: Vec<usize>,
 }
 
-impl States {
-    fn new(tokens: &[Token]) -> Self {
-        let mut states = Self { at: vec![false; tokens.len() + 1], inside: vec![false; tokens.len() + 1] };
-        states.at[0] = true;
-        states.pass_empty(tokens);
+/// A token begins here, or (a `**/`) some of its characters have been read. At the very end, everything has matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct State {
+    token: usize,
+    inside: bool,
+}
+
+impl<'a> States<'a> {
+    fn new(tokens: &'a [Token]) -> Self {
+        let mut part = vec![0; tokens.len() + 1];
+        for (index, token) in tokens.iter().enumerate() {
+            part[index + 1] = if token.takes_slash() { index + 1 } else { part[index] };
+        }
+        let entered = vec![[0; 2]; tokens.len() + 1];
+        let mut states = Self { tokens, now: Vec::new(), next: Vec::new(), entered, steps: 1, part };
+        states.begin(0);
+        states.turn();
         states
     }
 
+    /// Reads one character, and says whether anything can still match.
+    fn step(&mut self, c: char) -> bool {
+        self.steps += 1;
+        let now = std::mem::take(&mut self.now);
+        for State { token, .. } in &now {
+            match self.tokens.get(*token) {
+                None => {}
+                Some(Token::Many) if c == '/' => {}
+                Some(Token::Many | Token::Anything) => self.begin(*token),
+                Some(Token::Folders) => {
+                    self.enter(State { token: *token, inside: true });
+                    if c == '/' {
+                        self.begin(*token + 1);
+                    }
+                }
+                Some(single) if single.is(c) => self.begin(*token + 1),
+                Some(_) => {}
+            }
+        }
+        self.now = now;
+        self.turn();
+        !self.now.is_empty()
+    }
+
+    fn has_matched(&self) -> bool {
+        self.now.iter().any(|state| state.token == self.tokens.len())
+    }
+
     /// Stars may stand for nothing.
-    fn pass_empty(&mut self, tokens: &[Token]) {
-        for (index, token) in tokens.iter().enumerate() {
-            if self.at[index] && matches!(token, Token::Many | Token::Anything | Token::Folders) {
-                self.at[index + 1] = true;
+    fn begin(&mut self, token: usize) {
+        let stars = self.tokens[token..].iter().take_while(|token| !token.is_single()).count();
+        for token in token..=token + stars {
+            if !self.enter(State { token, inside: false }) {
+                return;
             }
         }
     }
 
-    /// Reads one character, and says whether anything can still match.
-    fn step(&mut self, tokens: &[Token], c: char) -> bool {
-        let mut next = Self { at: vec![false; tokens.len() + 1], inside: vec![false; tokens.len() + 1] };
-        for (index, token) in tokens.iter().enumerate() {
-            let begins = self.at[index];
-            match token {
-                Token::Many => next.at[index] |= begins && c != '/',
-                Token::Anything => next.at[index] |= begins,
-                Token::Folders => {
-                    let reads = begins || self.inside[index];
-                    next.inside[index] |= reads;
-                    next.at[index + 1] |= reads && c == '/';
-                }
-                single => next.at[index + 1] |= begins && single.is(c),
-            }
+    /// False if it was entered in this step before, with all that follows from it.
+    fn enter(&mut self, state: State) -> bool {
+        let entered = &mut self.entered[state.token][usize::from(state.inside)];
+        let is_new = *entered != self.steps;
+        *entered = self.steps;
+        if is_new {
+            self.next.push(state);
         }
-        next.pass_empty(tokens);
-        *self = next;
-        self.at.iter().chain(&self.inside).any(|state| *state)
+        is_new
+    }
+
+    /// Makes what was worked out the present, without what stands before a `*` that is reached in the same part of a
+    /// path: whatever could still match from there passes this star, which can take the characters itself. So a row of
+    /// stars costs what its last one costs.
+    fn turn(&mut self) {
+        self.next.sort_unstable();
+        self.now.clear();
+        let mut covered = 0..0;
+        for state in self.next.drain(..).rev() {
+            if covered.contains(&state.token) {
+                continue;
+            }
+            if self.tokens.get(state.token) == Some(&Token::Many) {
+                covered = self.part[state.token]..state.token;
+            }
+            self.now.push(state);
+        }
     }
 }
 
 impl Token {
+    /// Stands for one character, always.
+    fn is_single(&self) -> bool {
+        !matches!(self, Self::Many | Self::Anything | Self::Folders)
+    }
+
+    fn takes_slash(&self) -> bool {
+        matches!(self, Self::Anything | Self::Folders) || self.is('/')
+    }
+
     fn is(&self, c: char) -> bool {
         match self {
             Self::Char(own) => *own == c,
@@ -285,12 +361,54 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_stars_cost_what_a_few_cost() {
+        let path = "a".repeat(240);
+        let time = |stars: usize| {
+            let pattern = Pattern::deep(&format!("**/{}*z", "*a".repeat(stars))).unwrap();
+            let begin = std::time::Instant::now();
+            (0..50).for_each(|_| assert!(!pattern.matches(&path)));
+            begin.elapsed().as_secs_f64()
+        };
+        // Each star with all before it would cost thirty times as much.
+        let ratio = (0..5).map(|_| time(110) / time(2)).fold(f64::MAX, f64::min);
+        assert!(ratio < 12.0, "{ratio}");
+        // What is longer than a path costs nothing.
+        assert!(time(2000) < time(110));
+    }
+
+    #[test]
     fn what_has_wildcards_is_known() {
         assert!(has_wildcards("a*") && has_wildcards("[x]") && has_wildcards("?"));
         assert!(!has_wildcards("a/b") && !has_wildcards("a\\*b"));
     }
 
+    /// The same, tried in every way that there is.
+    fn matches_in_any_way(tokens: &[Token], path: &[char]) -> bool {
+        let Some((token, rest)) = tokens.split_first() else { return path.is_empty() };
+        let ends = 0..=path.len();
+        match token {
+            Token::Many => {
+                ends.into_iter().any(|end| !path[..end].contains(&'/') && matches_in_any_way(rest, &path[end..]))
+            }
+            Token::Anything => ends.into_iter().any(|end| matches_in_any_way(rest, &path[end..])),
+            Token::Folders => {
+                ends.into_iter().any(|end| (end == 0 || path[end - 1] == '/') && matches_in_any_way(rest, &path[end..]))
+            }
+            single => path.first().is_some_and(|c| single.is(*c)) && matches_in_any_way(rest, &path[1..]),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_automaton_finds_what_trying_everything_finds(
+            text in "([ab]|\\*|\\*\\*|\\?|/|\\*\\*/|\\[\\^a\\]){0,8}",
+            path in "[ab/]{0,10}",
+        ) {
+            let pattern = Pattern::deep(&text).unwrap();
+            let chars: Vec<char> = path.chars().collect();
+            prop_assert_eq!(pattern.matches(&path), matches_in_any_way(&pattern.tokens, &chars), "{} {}", text, path);
+        }
+
         #[test]
         fn a_path_matches_itself_and_its_beginnings_could(path in "[a-c]{1,3}(/[a-c]{1,3}){0,3}") {
             let pattern = Pattern::deep(&path).unwrap();
