@@ -131,3 +131,71 @@ fn an_ignore_file_that_has_no_end_or_never_begins_is_refused() {
     fs::write(&ignore, "a\n".repeat(1 << 20)).expect("the yard is ours");
     refused("262144");
 }
+
+#[test]
+fn costly_ignore_patterns_over_long_names_come_to_an_end() {
+    let yard = Yard::new();
+    // Each star that may be anywhere, in names that fit all but the end: a minute and more, if every way were tried.
+    fs::write(yard.context().join(".dockerignore"), format!("**/{}*z\n", "*a".repeat(110)).repeat(10))
+        .expect("the yard is ours");
+    for number in 0..2000 {
+        fs::write(yard.context().join(format!("{}{number}", "a".repeat(240))), "").expect("the yard is ours");
+    }
+    let built = yard.build("FROM host\nCOPY . /x/\n", &["-q"]);
+    assert!(built.status.success(), "{}", harmless(&built));
+    fs::write(yard.context().join(".dockerignore"), format!("**/{}\n", "*a".repeat(2000)).repeat(10))
+        .expect("the yard is ours");
+    let refused = yard.build("FROM host\nCOPY . /x/\n", &["-q"]);
+    assert!(!refused.status.success() && harmless(&refused).contains("behind stars"), "{}", harmless(&refused));
+}
+
+#[test]
+fn mounts_lead_nowhere_but_into_the_image_the_stage_and_the_context() {
+    let yard = Yard::new();
+    let outside = tempfile::tempdir().expect("a temporary directory");
+    fs::write(outside.path().join("secret"), "hunter2").expect("it is ours");
+    let out = outside.path().to_str().expect("it is UTF-8");
+    symlink(out, yard.context().join("way")).expect("the yard is ours");
+    fs::write(yard.context().join("own"), "").expect("the yard is ours");
+    let built = yard.build(
+        &format!(
+            "FROM host AS a\nRUN mkdir /s && echo stage >/s/f && ln -s /s /link\nFROM host\n\
+             RUN --mount=type=bind,source=../..,target=/m test -e /m/own && ! cat /m/way/secret\n\
+             RUN --mount=type=cache,id=../../../etc,target=/m,from=a,source=/link \
+             grep stage /m/f && ln -s {out} /m/out && ln -s ../../../../../../..{out} /m/up\n\
+             RUN --mount=type=cache,id=../../../etc,target=/m ! cat /m/out/secret /m/up/secret; echo evil >/m/out/evil; true\n\
+             RUN --mount=type=cache,id=../../../etc,target=/m --mount=type=cache,id=b,target=/m/out/x \
+             echo evil >/m/out/x/evil\n"
+        ),
+        &["--progress", "plain"],
+    );
+    let said = harmless(&built);
+    assert!(built.status.success() && !said.contains("hunter2"), "{said}");
+    let names: Vec<_> = fs::read_dir(outside.path()).expect("it is ours").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(names, ["secret"]);
+    let refused = yard.build("FROM host\nRUN --mount=type=bind,source=way/secret,target=/m cat /m\n", &[]);
+    assert!(!refused.status.success() && !harmless(&refused).contains("hunter2"), "{}", harmless(&refused));
+}
+
+#[test]
+fn an_archive_of_a_hostile_image_is_loaded_and_shown_without_its_commands() {
+    let (maker, yard) = (Yard::new(), Yard::new());
+    let text =
+        format!("FROM scratch\nLABEL \"{ESCAPES}\"=\"{ESCAPES}\"\nENV A=\"{ESCAPES}\"\nCOPY . /\nCMD {ESCAPES}\n");
+    fs::write(maker.context().join(format!("name{ESCAPES}")), "1").expect("any name is one");
+    assert!(maker.build(&text, &["-q", "-t", "hostile"]).status.success());
+    let archive = yard.context().join("hostile.tar");
+    let archive = archive.to_str().expect("it is UTF-8");
+    assert!(maker.run(&["image", "save"], &["-o", archive, "hostile"]).status.success());
+    let loaded = yard.run(&["image", "load"], &["-i", archive]);
+    assert!(loaded.status.success(), "{}", harmless(&loaded));
+    for verb in [&["image", "load", "-i", archive][..], &["image", "ls"], &["image", "history", "hostile"]] {
+        harmless(&yard.run(&verb[..2], &verb[2..]));
+    }
+    assert!(harmless(&yard.run(&["image", "inspect"], &["hostile"])).contains("u001b"));
+    // The same with its documents' beginnings gone: what is wrong is said, and quoted.
+    let bytes = fs::read(archive).expect("it is there");
+    fs::write(archive, &bytes[512..]).expect("it is ours");
+    let refused = yard.run(&["image", "load"], &["-i", archive]);
+    assert!(!refused.status.success() && !harmless(&refused).is_empty());
+}
