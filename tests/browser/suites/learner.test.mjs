@@ -97,7 +97,8 @@ test("a code brings progress and a living terminal to a fresh browser, over the 
   const code = await school.page.locator("#dialog [data-copy]").getAttribute("data-copy");
   assert.equal(letters.replace(/[^0-9A-Z]/g, ""), code.replaceAll("-", ""));
   await school.page.keyboard.press("Escape");
-  assert.ok(!(await school.page.content()).includes(code), "a closed sheet has forgotten the code");
+  // Closing is told by an event of its own, a moment after the key.
+  await until(async () => !(await school.page.content()).includes(code), "a closed sheet has forgotten the code");
   assert.match(school.page.url(), /harbour\/actions\/1$/, "nobody left the lesson");
   await school.command("echo typed-$((1 + 1))", "typed-2");
 
