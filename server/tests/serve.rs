@@ -428,3 +428,13 @@ impl Drop for Unmount {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
+
+#[test]
+fn a_command_ends_without_a_word_when_nobody_reads_any_more() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut list = Command::new(env!("CARGO_BIN_EXE_quayside"));
+    let ended = list.args(["config", "list"]).stdout(writer).output().expect("it starts");
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert_eq!(ended.status.code(), Some(141), "as by SIGPIPE");
+}
