@@ -2,6 +2,8 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+mod numbers;
 pub mod printable;
 pub mod sys;
 pub mod spec;

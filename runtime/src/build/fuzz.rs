@@ -66,25 +66,10 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::numbers::Numbers;
 
     /// Enough to touch every instruction in many ways, and few enough for every run of the tests.
     const ROUNDS: usize = 6_000;
-
-    /// xorshift64*: the same numbers everywhere (Vigna, 2016).
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, max: usize) -> usize {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % max
-        }
-
-        fn of<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
-            list[self.below(list.len())]
-        }
-    }
 
     /// Every Dockerfile that the tests have.
     fn seeds() -> Vec<Vec<u8>> {

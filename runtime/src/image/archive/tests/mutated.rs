@@ -4,21 +4,10 @@
 use super::*;
 use crate::image::archive::compression::{Gzip, decompress};
 use crate::image::archive::fuzz::layer;
+use crate::numbers::Numbers;
 
 /// Enough to touch every field of every header some times, and few enough for every run of the tests.
 const ROUNDS: u64 = 3_000;
-
-/// xorshift64*: the same numbers everywhere (Vigna, 2016).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, max: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % max
-    }
-}
 
 /// One of everything.
 fn seed() -> Vec<u8> {
