@@ -249,10 +249,10 @@ impl Tally {
         self.metrics.0.to_machines.clone()
     }
 
-    /// `shows`: whether the frame has something to see; asked only until one has.
-    pub fn to_learner(&mut self, frame: &[u8], shows: impl FnOnce(&[u8]) -> bool) {
+    /// `shows`: whether the frame has something to see.
+    pub fn to_learner(&mut self, frame: &[u8], shows: bool) {
         self.metrics.0.to_learners.inc_by(frame.len() as u64);
-        if self.silent && shows(frame) {
+        if self.silent && shows {
             self.silent = false;
             self.metrics.prompted(self.session);
         }
@@ -281,9 +281,9 @@ mod tests {
         metrics.await_prompt(session);
         let mut tally = metrics.tally(session);
         tally.counter_to_machine().inc_by(5);
-        tally.to_learner(b"hello", |_| false);
-        tally.to_learner(b"prompt", |_| true);
-        tally.to_learner(b"more", |_| panic!("asked once"));
+        tally.to_learner(b"hello", false);
+        tally.to_learner(b"prompt", true);
+        tally.to_learner(b"more", true);
         let text =
             metrics.render(&Snapshot { sessions: vec![("ready", 3)], keeper_reachable: true, ..Snapshot::default() });
         for (sample, is) in [

@@ -24,6 +24,27 @@ const ACK_EVERY: u64 = 64 * 1024;
 /// Nothing here takes this long on a machine that works.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How keys follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typing {
+    /// Each as soon as the one before it is on the screen, as no hand does: what each station of a key costs.
+    AtOnce,
+    /// With pauses of 5 to 15 ms, in which every station goes to sleep and has to be woken: three times as fast as a
+    /// key that is held down repeats.
+    ByHand,
+}
+
+impl Typing {
+    /// Each falls in another part of the kernel's tick.
+    fn pause_before(self, number: usize) -> Duration {
+        match self {
+            Self::AtOnce => Duration::ZERO,
+            // Steps of the golden section spread evenly, however many there are.
+            Self::ByHand => Duration::from_micros(5_000 + number as u64 * 6_180 % 10_000),
+        }
+    }
+}
+
 pub struct Visitor {
     origin: String,
     cookie: String,
@@ -174,11 +195,12 @@ impl Visitor {
         self.wait_for_prompt()
     }
 
-    /// Types keys one by one and times each echo.
-    pub fn time_keys(&mut self, keys: usize) -> anyhow::Result<Figures> {
+    /// Types keys one by one and times each echo, without the pauses.
+    pub fn time_keys(&mut self, keys: usize, typing: Typing) -> anyhow::Result<Figures> {
         let mut figures = Figures::new();
         for number in 0..keys {
             let key = b'a' + (number % 26) as u8;
+            std::thread::sleep(typing.pause_before(number));
             let begin = Instant::now();
             self.type_bytes(&[key])?;
             while !self.output()?.contains(&key) {}

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -37,11 +38,10 @@ use quayside_runtime::cgroup::parent::Parent;
 use quayside_runtime::cgroup::turns::{LOOK, Together, Turns};
 use quayside_runtime::shim::client;
 use quayside_runtime::shim::protocol::{Exec, Group};
-use quayside_runtime::sys::process::take_short_turns;
 use quayside_tests::figures::{Figures, ms};
 use quayside_tests::machine::{PATIENCE, Terminal, script};
 use quayside_tests::service::{Service, memory_kib};
-use quayside_tests::visitor::{Noise, Visitor};
+use quayside_tests::visitor::{Noise, Typing, Visitor};
 use quayside_tests::{binary, census, needs};
 
 /// Idle and loaded phases of one measurement, of each.
@@ -99,6 +99,7 @@ impl Street {
     fn new() -> Self {
         needs::sandboxes();
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        be_of_another_machine();
         let data = tempfile::Builder::new().prefix("quayside-test-").tempdir().expect("a temporary directory");
         let service = Service::start_on_host_image(binary::quayside(), data.path()).expect("the service starts");
         let noisy = House::new(&service);
@@ -117,10 +118,8 @@ impl Street {
         shared.map(|(name, pid)| ((name, pid), memory_kib(pid, "status", "VmRSS:"))).collect()
     }
 
-    /// By a visitor of another machine, as it were, which waits for no turn here.
     fn time_keys(&mut self) -> Figures {
-        let _ = take_short_turns(-10);
-        self.quiet.visitor.as_mut().expect("somebody looks").time_keys(KEYS).expect("keys have echoes")
+        self.quiet.visitor.as_mut().expect("somebody looks").time_keys(KEYS, Typing::ByHand).expect("keys have echoes")
     }
 
     /// One measurement: idle and loaded keys, and how busy the processors were in the idle phases.
@@ -326,7 +325,7 @@ struct Crowd(std::process::Child);
 
 impl Crowd {
     fn new() -> Self {
-        let mut pest = std::process::Command::new(env!("CARGO_BIN_EXE_pest"));
+        let mut pest = Command::new(env!("CARGO_BIN_EXE_pest"));
         pest.arg("processors").stdout(std::process::Stdio::null()).process_group(0);
         Self(pest.spawn().expect("cargo has built it"))
     }
@@ -385,6 +384,14 @@ fn a_host_that_is_busy_itself_leaves_sandboxes_a_share() {
     let Street { service, data, noisy, quiet, .. } = street;
     service.stop().expect("everything ends");
     census::assert_nothing_left(data.path(), &[noisy.id, quiet.id]);
+}
+
+/// A visitor's own machine takes no turns here, and none is taken from it: whoever types here goes before everybody at
+/// once, and is no part of what the scheduler shares out among the others (sched(7), SCHED_FIFO). Its children are not.
+fn be_of_another_machine() {
+    let me = nix::unistd::gettid().to_string();
+    let changed = Command::new("chrt").args(["--fifo", "--reset-on-fork", "--pid", "1", &me]).status();
+    assert!(changed.is_ok_and(|status| status.success()), "chrt (util-linux) gives this thread a priority");
 }
 
 /// Of all processors since the machine's start: used, and all (proc_stat(5)).

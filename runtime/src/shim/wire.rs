@@ -195,6 +195,8 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The opcode of [`ToViewer::Output`].
+const OUTPUT: u8 = 0;
 const RUN_INTERRUPT: u8 = 1;
 const RUN_NO_NEWLINE: u8 = 2;
 const ATTACH_RESTART: u8 = 1;
@@ -276,11 +278,16 @@ impl FromViewer {
 }
 
 impl ToViewer {
+    /// Whether a frame is [`ToViewer::Output`], without a copy of its bytes.
+    pub fn is_output(frame: &[u8]) -> bool {
+        frame.first() == Some(&OUTPUT)
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
             Self::Output { bytes } => {
-                out.push(0);
+                out.push(OUTPUT);
                 out.extend(bytes);
             }
             Self::Attached { offset, replay, lost, input, ended, screen } => {
@@ -328,7 +335,7 @@ impl ToViewer {
     pub fn decode(frame: &[u8]) -> Result<Self, WireError> {
         let mut fields = Fields::of(frame)?;
         Ok(match fields.opcode {
-            0 => Self::Output { bytes: fields.bytes() },
+            OUTPUT => Self::Output { bytes: fields.bytes() },
             1 => {
                 let (offset, replay) = (fields.u64()?, fields.u64()?);
                 let (lost, input, bits) = (fields.u64()?, fields.u64()?, fields.u8()?);

@@ -214,7 +214,7 @@ impl Line {
     async fn open(&mut self) -> Result<Link, KeeperError> {
         let opening = async {
             let stream = UnixStream::connect(&self.path).await.map_err(|error| lost(&error))?;
-            let (reader, writer) = framed(stream);
+            let (reader, writer) = framed(stream).map_err(|error| lost(&error))?;
             let mut link = Link { reader, writer, last_id: 0, open: HashMap::new() };
             let host = match link.ask(Verb::Hello { version: KEEPER_VERSION }).await? {
                 Body::Hello { memory_bytes, .. } => HostInfo { memory_bytes },

@@ -183,7 +183,7 @@ impl Sandbox {
 
     async fn open(&self, purpose: Purpose) -> Result<(FrameReader, FrameWriter), ShimError> {
         let opening = async {
-            let (reader, mut writer) = framed(UnixStream::connect(&self.socket).await?);
+            let (reader, mut writer) = framed(UnixStream::connect(&self.socket).await?)?;
             writer.write(&Open::new(purpose).encode()[..]).await?;
             Ok((reader, writer))
         };

@@ -29,6 +29,10 @@ use crate::metrics::Tally;
 use crate::sandbox::{FrameReader, FrameWriter, TerminalLink};
 use crate::stop::Stopping;
 
+pub mod ticks;
+
+use ticks::Way;
+
 /// The name of the protocol in the WebSocket's handshake, and what is common to the names of all its versions.
 /// 2: roles and pictures.
 pub const SUBPROTOCOL: &str = "quayside.2";
@@ -128,12 +132,12 @@ pub fn spoken(upgrade: WebSocketUpgrade) -> Spoken {
 }
 
 /// Relays until one side ends, the process stops, or somebody breaks the rules.
-pub async fn relay(socket: WebSocket, link: TerminalLink, mut stopping: Stopping, mut tally: Tally) {
+pub async fn relay(socket: WebSocket, link: TerminalLink, mut stopping: Stopping, mut tally: Tally, way: Way) {
     let (mut to_page, from_page) = socket.split();
     let heard = Heard::new();
     let goodbye = tokio::select! {
-        goodbye = upstream(from_page, link.writer, &heard, tally.counter_to_machine()) => goodbye,
-        goodbye = downstream(link.reader, &mut to_page, &heard, &mut tally) => goodbye,
+        goodbye = upstream(from_page, link.writer, &heard, &way, tally.counter_to_machine()) => goodbye,
+        goodbye = downstream(link.reader, &mut to_page, &heard, &way, &mut tally) => goodbye,
         () = stopping.asked() => Some(Goodbye::restarting()),
     };
     // The shim's connection is closed by now: for it, this viewer is gone.
@@ -159,6 +163,7 @@ async fn upstream(
     mut page: SplitStream<WebSocket>,
     mut shim: FrameWriter,
     heard: &Heard,
+    way: &Way,
     count: Counter,
 ) -> Option<Goodbye> {
     let first = match timeout(ATTACH_PATIENCE, next_frame(&mut page, heard)).await {
@@ -169,7 +174,7 @@ async fn upstream(
     if !matches!(first.1, FromViewer::Attach { .. }) {
         return Some(Goodbye::new(1007, "the first frame must say who looks"));
     }
-    let mut frame = first.0;
+    let (mut frame, mut understood) = first;
     loop {
         // While the shim does not read, the page is not read either, so its silence means nothing.
         heard.suspend();
@@ -179,8 +184,11 @@ async fn upstream(
         if written.is_err() {
             return Some(Goodbye::machine("the machine closed the terminal"));
         }
-        frame = match next_frame(&mut page, heard).await {
-            Ok((frame, _)) => frame,
+        if matches!(understood, FromViewer::Input { .. }) {
+            way.key();
+        }
+        (frame, understood) = match next_frame(&mut page, heard).await {
+            Ok(next) => next,
             Err(end) => return end,
         };
     }
@@ -222,6 +230,7 @@ async fn downstream(
     mut shim: FrameReader,
     page: &mut SplitSink<WebSocket, Message>,
     heard: &Heard,
+    way: &Way,
     tally: &mut Tally,
 ) -> Option<Goodbye> {
     let mut ping = interval(PING_EVERY);
@@ -232,7 +241,11 @@ async fn downstream(
         let message = tokio::select! {
             frame = shim.next() => match frame {
                 Ok(Some(frame)) => {
-                    tally.to_learner(&frame, |frame| matches!(ToViewer::decode(frame), Ok(ToViewer::Output { .. })));
+                    let output = ToViewer::is_output(&frame);
+                    if output {
+                        way.echo();
+                    }
+                    tally.to_learner(&frame, output);
                     Message::Binary(frame)
                 }
                 Ok(None) => return Some(Goodbye::machine("the machine closed the terminal")),

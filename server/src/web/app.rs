@@ -22,6 +22,7 @@ use crate::sandbox::Sandboxes;
 use crate::session::{Found, Roster, Shelf};
 use crate::stop::Stopping;
 use crate::store::{Device, DeviceId, LearnerId, SEEN_EVERY_MS, SessionId, Store, UnixMs};
+use crate::terminal::ticks::Ticks;
 
 /// How long WebSockets may take to say goodbye when the process stops.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
@@ -45,6 +46,7 @@ pub struct Parts {
     pub shelf: Shelf,
     pub roster: Roster,
     pub metrics: Metrics,
+    pub ticks: Ticks,
     pub stopping: Stopping,
 }
 
@@ -131,6 +133,10 @@ impl App {
 
     pub fn lookout(&self) -> &Lookout {
         &self.inner.lookout
+    }
+
+    pub fn ticks(&self) -> &Ticks {
+        &self.inner.parts.ticks
     }
 
     pub fn metrics(&self) -> &Metrics {

@@ -54,6 +54,7 @@ use crate::sandbox::Sandboxes;
 use crate::session::{Roster, Shelf};
 use crate::stop;
 use crate::store::Store;
+use crate::terminal::ticks::Ticks;
 use app::{App, Parts};
 use crowd::Crowd;
 use listen::Door;
@@ -100,6 +101,7 @@ pub async fn serve_until(
         _ => None,
     };
     let measured = Metrics::new();
+    let ticks = Ticks::start().context("cannot start the threads that wake processors while a key is on its way")?;
     let store = Store::open(&config.store_dir).await?;
     let shelf = Shelf::new(read_lessons(&config).await?);
     let (sandboxes, keeper_task) = Sandboxes::connect(&config.sockets_dir, measured.clone());
@@ -108,7 +110,7 @@ pub async fn serve_until(
     let (switch, stopping) = stop::switch();
     let (app, mut sockets) = App::new(
         &config,
-        Parts { store: store.clone(), sandboxes, shelf, roster: roster.clone(), metrics: measured, stopping },
+        Parts { store: store.clone(), sandboxes, shelf, roster: roster.clone(), metrics: measured, ticks, stopping },
     );
 
     let following = tokio::spawn({

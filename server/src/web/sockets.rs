@@ -48,6 +48,7 @@ pub async fn terminal(
     let token = app.socket_token();
     let mut stopping = app.stopping();
     let metrics = app.metrics().clone();
+    let way = app.ticks().way();
     let span = tracing::error_span!("terminal", session = id, number);
     Ok(upgrade.on_upgrade(move |socket| {
         tracing::Instrument::instrument(
@@ -61,7 +62,7 @@ pub async fn terminal(
                 };
                 match opened {
                     Ok((link, _place)) => tokio::select! {
-                        () = terminal::relay(socket, link, stopping, tally) => {}
+                        () = terminal::relay(socket, link, stopping, tally, way) => {}
                         () = taken_off => tracing::info!("its device was taken off"),
                     },
                     Err(goodbye) => terminal::refuse(socket, goodbye).await,

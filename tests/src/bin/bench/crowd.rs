@@ -8,7 +8,7 @@ use anyhow::Context;
 use quayside_tests::census;
 use quayside_tests::figures::{Figures, ms};
 use quayside_tests::service::{self, Service};
-use quayside_tests::visitor::Visitor;
+use quayside_tests::visitor::{Typing, Visitor};
 
 /// How long idle sessions are watched.
 const WATCHED: Duration = Duration::from_secs(60);
@@ -97,7 +97,7 @@ fn learner(service: &Service, number: usize, lesson: Duration) -> anyhow::Result
         if begin.elapsed() >= lesson {
             break;
         }
-        keys.extend(visitor.time_keys(1)?);
+        keys.extend(visitor.time_keys(1, Typing::AtOnce)?);
         if key % 40 == 0 {
             visitor.run_line("\u{15}ls / | wc -l")?;
         }

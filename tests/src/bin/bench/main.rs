@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use quayside_tests::figures::{Figures, ms};
 use quayside_tests::service::Service;
-use quayside_tests::visitor::Visitor;
+use quayside_tests::visitor::{Typing, Visitor};
 
 /// Launches timed one after another.
 const LAUNCHES: usize = 30;
@@ -135,12 +135,18 @@ fn create_to_prompt(service: &Service) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What each station costs, and what a learner feels.
+const HOW_TYPED: [(Typing, &str); 2] =
+    [(Typing::AtOnce, "each as soon as the one before is there"), (Typing::ByHand, "5 to 15 ms apart")];
+
 /// A key to its echo through page protocol, web, shim, pty and back.
 fn echo(service: &Service) -> anyhow::Result<()> {
     let mut quiet = Visitor::start(service)?;
     quiet.attach(1)?;
     quiet.wait_for_prompt()?;
-    quiet.time_keys(KEYS)?.print("key echo through readline, idle");
+    for (typing, how) in HOW_TYPED {
+        quiet.time_keys(KEYS, typing)?.print(&format!("key echo through readline, idle, {how}"));
+    }
     let mut noisy = Visitor::start(service)?;
     noisy.attach(1)?;
     noisy.wait_for_prompt()?;
@@ -148,7 +154,9 @@ fn echo(service: &Service) -> anyhow::Result<()> {
     let mut beside = Visitor::start(service)?;
     beside.attach(1)?;
     beside.wait_for_prompt()?;
-    beside.time_keys(KEYS)?.print("key echo beside a session that floods");
+    for (typing, how) in HOW_TYPED {
+        beside.time_keys(KEYS, typing)?.print(&format!("key echo beside a session that floods, {how}"));
+    }
     beside.leave()?;
     noise.stop()?.leave()?;
     quiet.leave()
