@@ -8,7 +8,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
+use super::frames;
 use super::markup;
+use super::ports::{PORT_START, Port};
 use crate::lesson::model::Lack;
 
 /// Ids of the author's elements get this before them, so that none is mistaken for one of the page's own.
@@ -142,12 +144,6 @@ pub fn line(markdown: &str) -> String {
     ALLOWED_IN_A_LINE.clean(&html).to_string().trim().to_owned()
 }
 
-/// How Killercoda writes the address of a port.
-const PORT_START: &str = "{{TRAFFIC_";
-
-/// What follows in it, `HOST1_8080`; a text that never closes its braces is not searched to its end for each.
-const PORT_BYTES_MAX: usize = 40;
-
 /// What the text around it decides.
 pub trait Surroundings {
     /// The address of a picture, or what is wrong with it in words for its place.
@@ -160,7 +156,7 @@ pub trait Surroundings {
 
 /// Cleans `html`, and replaces `token` with a number after it by the fragment of that number.
 pub fn clean(html: &str, token: &str, surroundings: &mut impl Surroundings) -> String {
-    let safe = ALLOWED.clean(html).to_string();
+    let safe = ALLOWED.clean(&frames::as_links(html)).to_string();
     let mut fitting = Fitting {
         out: String::with_capacity(safe.len() * 2),
         shift: heading_shift(&safe),
@@ -285,8 +281,8 @@ impl<S: Surroundings> Fitting<'_, S> {
         }
         self.link_depth += 1;
         match attribute(tag, "href").as_deref() {
-            Some(href) if let Some(port) = port_within(&decode_braces(href)) => {
-                let lack = port_lack(port.port);
+            Some(href) if let Some(port) = Port::within(&decode_braces(href)) => {
+                let lack = port.lack();
                 self.surroundings.lacks(&lack);
                 self.out.push_str(&markup::lack_start(&lack));
                 self.port_link = Some(lack);
@@ -394,10 +390,10 @@ impl<S: Surroundings> Fitting<'_, S> {
     }
 
     fn port_at(&mut self, text: &str) -> Option<usize> {
-        let port = port_address(text)?;
-        let lack = port_lack(port.port);
+        let port = Port::at(text)?;
+        let lack = port.lack();
         self.surroundings.lacks(&lack);
-        self.out.push_str(&markup::lack(&lack, &port_name(port.port)));
+        self.out.push_str(&markup::lack(&lack, &port.name()));
         Some(port.bytes)
     }
 
@@ -446,45 +442,6 @@ fn bare_address(text: &str) -> Option<usize> {
     }
     let host = &address[address.find("://")? + 3..];
     host.starts_with(|letter: char| letter.is_alphanumeric()).then_some(address.len())
-}
-
-/// `{{TRAFFIC_HOST1_80}}/path` at the start of a text.
-struct Port {
-    /// `None`: the page on which to choose one.
-    port: Option<u16>,
-    bytes: usize,
-}
-
-fn port_address(text: &str) -> Option<Port> {
-    let inside = text.strip_prefix(PORT_START)?;
-    let end = inside.as_bytes().windows(2).take(PORT_BYTES_MAX).position(|pair| pair == b"}}")?;
-    let after = &inside[end + 2..];
-    let path = match after.starts_with(['/', ':', '?']) {
-        true => after.find(|letter: char| letter.is_whitespace() || "<>\"'`)]".contains(letter)).unwrap_or(after.len()),
-        false => 0,
-    };
-    let port = inside[..end].rsplit('_').next().and_then(|port| port.parse().ok());
-    Some(Port { port, bytes: text.len() - after.len() + path })
-}
-
-/// The port that an address leads to, as the whole of it or as a part of its host name.
-fn port_within(href: &str) -> Option<Port> {
-    port_address(&href[href.find(PORT_START)?..])
-}
-
-fn port_name(port: Option<u16>) -> String {
-    port.map_or_else(|| "the choice of ports".into(), |port| format!("port {port}"))
-}
-
-/// The lack of a way from the browser to a port of the machine.
-pub fn port_lack(port: Option<u16>) -> Lack {
-    let says = match port {
-        Some(port) => format!(
-            "a browser cannot reach port {port} of the machine yet. In the terminal, curl http://localhost:{port} can."
-        ),
-        None => "a browser cannot reach the machine's ports yet. In the terminal, curl can.".into(),
-    };
-    Lack { what: "port".into(), says, fatal: false }
 }
 
 /// Markdown writes braces in addresses as `%7B` and `%7D`.

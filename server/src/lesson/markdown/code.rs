@@ -6,8 +6,10 @@ use pulldown_cmark::{CodeBlockKind, Event, Tag, TagEnd};
 
 use super::colours::{self, Language};
 use super::fences::{Block, CodeBlock, FileBlock};
-use super::{ACTIONS_MAX, LACKS_MAX, Page, clean, markup};
+use super::ports::{Port, host_lack, port_lack};
+use super::{ACTIONS_MAX, LACKS_MAX, Page, markup};
 use crate::lesson::actions::{self, Directive};
+use crate::lesson::diagnostic::nearest;
 use crate::lesson::model::{Action, ActionVerb, FileTarget, Lack, WriteHow};
 use crate::lesson::placeholders;
 
@@ -179,7 +181,13 @@ impl<'a> Page<'a> {
             // Without a marker there is no place: Katacoda took the cursor's.
             "insert" if block.marker.is_empty() => WriteHow::Append,
             "insert" => WriteHow::Insert,
-            _ => return self.copyable(&block.text),
+            "clipboard" => return self.copyable(&block.text),
+            other => {
+                let hint = nearest(other, ["replace", "append", "prepend", "insert", "clipboard"]);
+                let hint = hint.map(|target| format!("did you mean `{target}`?"));
+                self.warn((block.line, 0), format!("`{other}` is no data-target: the text can only be copied"), hint);
+                return self.copyable(&block.text);
+            }
         };
         if block.name.trim().is_empty() {
             let hint = Some("name it by data-filename".into());
@@ -262,20 +270,10 @@ pub(super) fn directive_in(after: &str) -> Option<(Directive, String)> {
 fn unfilled_address(text: &str) -> Option<Lack> {
     match placeholders::unknown_in(text) {
         Some(name) if name.starts_with("HOST2") => return Some(host_lack(2)),
-        Some(_) => return Some(clean::port_lack(None)),
+        Some(_) => return Some(port_lack(None)),
         None => {}
     }
-    let (_, inside) = text.split_once("{{TRAFFIC_")?;
-    let (words, _) = inside.split_once("}}")?;
-    Some(clean::port_lack(words.rsplit('_').next().and_then(|port| port.parse().ok())))
-}
-
-fn host_lack(host: u16) -> Lack {
-    Lack {
-        what: format!("host{host}"),
-        says: format!("there is one machine, and this is for machine {host}."),
-        fatal: false,
-    }
+    Port::within(text).map(|port| port.lack())
 }
 
 /// The language of a block: as its author says, else what it certainly is; what is run is a shell's.

@@ -11,9 +11,11 @@ mod clean;
 mod code;
 mod colours;
 mod depth;
+mod frames;
 mod fences;
 mod gfm;
 pub mod markup;
+mod ports;
 mod questions;
 
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, TextMergeWithOffset, html};

@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 use super::lines::{Prefix, columns, is_break, run_length};
 use crate::lesson::actions::{self, Directive, Found};
 
+/// Fewer marks are no fence.
+const FENCE_MIN: usize = 3;
+
 /// The line that opens a fence.
 pub(super) struct Opening<'a> {
     /// Indentation, quote marks and list marks.
@@ -40,7 +43,7 @@ impl<'a> Opening<'a> {
         let info = &fence[length..];
         let opening = Self { prefix, quotes, indent, mark, length, info, one_line: None };
         match (length, mark == '`' && info.contains('`')) {
-            (..3, _) => None,
+            (..FENCE_MIN, _) => None,
             (_, false) => Some(opening),
             // Backticks after backticks: code within a line, unless it is the whole line and has an action.
             (_, true) => opening.one_line(info).map(|one_line| Self { one_line: Some(one_line), info: "", ..opening }),
@@ -109,6 +112,26 @@ impl<'a> Opening<'a> {
         let found = actions::leading(after).filter(|found| !matches!(found.directive, Directive::Unknown { .. }))?;
         (!code.trim().is_empty())
             .then_some((code, Closing { found: Some(found.directive), rest: &after[found.bytes..] }))
+    }
+
+    /// A line that looks like the end of a fence which nothing else ends: too few marks, or marks behind the last line of code.
+    pub fn meant_closing(&self, line: &'a str) -> Option<(&'a str, Closing<'a>)> {
+        let start = line.rfind(&self.mark.to_string().repeat(FENCE_MIN))?;
+        let code = line[..start].trim_end_matches(self.mark);
+        let after = line[start + FENCE_MIN..].trim();
+        let closing = match actions::leading(after) {
+            Some(Found { directive, bytes }) if !matches!(directive, Directive::Unknown { .. }) => {
+                Closing { found: Some(directive), rest: &after[bytes..] }
+            }
+            None if after.is_empty() => Closing { found: None, rest: "" },
+            _ => return None,
+        };
+        (!code.contains(self.mark)).then_some((code, closing))
+    }
+
+    /// What it takes to close it, in words.
+    pub fn fence(&self) -> String {
+        format!("the same {} {}", self.length, if self.mark == '`' { "backticks" } else { "tildes" })
     }
 }
 

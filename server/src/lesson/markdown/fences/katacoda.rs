@@ -3,6 +3,8 @@
 //! A question is `>>Q1: text<<` and the answers below it. Our one addition stands in comments, which every other player
 //! leaves out: `<!-- why: … -->` after an answer, and `<!-- otherwise: … -->` for what nobody foresaw.
 
+use super::lines::{Prefix, find_ignoring_case};
+
 /// Answers to one question.
 const ANSWERS_MAX: usize = 50;
 
@@ -139,15 +141,16 @@ fn question(line: &str) -> Option<&str> {
 
 /// The opening tag of a Katacoda editor block.
 pub(super) fn editor_block_start(line: &str) -> Option<&str> {
-    let text = line.trim_start();
+    let prefix = Prefix::read(line);
+    let text = line.get(prefix.bytes..).filter(|_| prefix.quotes == 0)?;
     let tag = &text[..=text.find('>')?];
     let is_pre = tag.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("<pre "));
     (is_pre && (attribute(tag, "data-filename").is_some() || attribute(tag, "data-target").is_some())).then_some(tag)
 }
 
 /// An attribute's value, in either kind of quotes.
-pub(super) fn attribute(tag: &str, name: &str) -> Option<String> {
-    let start = tag.find(&format!(" {name}="))? + name.len() + 2;
+pub fn attribute(tag: &str, name: &str) -> Option<String> {
+    let start = find_ignoring_case(tag, &format!(" {name}="))? + name.len() + 2;
     let quote = tag[start..].chars().next().filter(|quote| "\"'".contains(*quote))?;
     let value = &tag[start + 1..];
     Some(decode_entities(&value[..value.find(quote)?]))

@@ -10,18 +10,19 @@ mod admonitions;
 mod fence;
 mod katacoda;
 mod lines;
+mod body;
 
 use std::ops::RangeInclusive;
 
-pub use self::katacoda::{Mark, RawAnswer, RawQuiz};
+pub use self::katacoda::{Mark, RawAnswer, RawQuiz, attribute};
 
-use self::fence::{Info, Opening};
-use self::katacoda::{attribute, decode_entities, editor_block_start};
+use self::fence::Opening;
+use self::katacoda::{decode_entities, editor_block_start};
 use self::lines::{
     Prefix, columns, find_ignoring_case, heading_without_space, is_break, list_mark, raw_until, starts_html,
     starts_like_markdown, without_list_marks,
 };
-use crate::lesson::actions::{self, Directive, Found};
+use crate::lesson::actions::Directive;
 
 /// Blocks of one text that are taken out; four times as many as may have a button.
 const BLOCKS_MAX: usize = 2000;
@@ -35,6 +36,9 @@ const INDENT_MAX: usize = 200;
 
 /// Lists within lists that are followed for their indentation.
 const LISTS_MAX: usize = 32;
+
+/// Fences of one text whose end is guessed: each is looked for down to the end of the text.
+const ENDS_FOUND_MAX: usize = 20;
 
 /// Boxes within boxes.
 const BOXES_MAX: usize = 3;
@@ -132,6 +136,7 @@ fn prepare_within(text: &str, token: &str, place: Place) -> Prepared {
         after_blank: true,
         in_html: false,
         open_details: 0,
+        ends_found: 0,
         place,
         prepared: Prepared {
             markdown: String::with_capacity(text.len()),
@@ -158,6 +163,8 @@ struct Scanner<'a> {
     /// Within a block of HTML, which only a blank line ends.
     in_html: bool,
     open_details: isize,
+    /// Fences whose end had to be guessed.
+    ends_found: usize,
     place: Place,
     prepared: Prepared,
 }
@@ -207,99 +214,7 @@ impl<'a> Scanner<'a> {
         self.prepared
     }
 
-    // Fences
-
-    fn fence(&mut self, line: &'a str, opening: Opening<'a>) {
-        self.follow_lists(line);
-        let number = self.next as u32;
-        let info = Info::read(opening.info);
-        let mut block = CodeBlock {
-            line: number,
-            directive_line: number,
-            language: info.language,
-            highlighted: info.highlighted,
-            directive: info.directive,
-            text: String::new(),
-        };
-        let rest = match &opening.one_line {
-            Some(one_line) => {
-                block.text = one_line.code.trim().to_owned();
-                block.language.clear();
-                block.directive = Some(one_line.found.clone());
-                one_line.rest
-            }
-            None => {
-                let body = self.body(&opening, number);
-                block.text = body.lines.join("\n");
-                if body.directive.is_some() {
-                    block.directive = body.directive;
-                    block.directive_line = self.next as u32;
-                }
-                body.rest
-            }
-        };
-        let prefix = self.prefix(&opening);
-        self.stand_in(&prefix, Block::Code(block));
-        self.trailing(&prefix, rest);
-    }
-
-    /// The lines of a fence, up to whatever closes it.
-    fn body(&mut self, opening: &Opening<'a>, number: u32) -> Body<'a> {
-        let mut body = Body::default();
-        while let Some(line) = self.take() {
-            let Some(inner) = opening.inside(line) else {
-                // The quote that the fence stood in has ended.
-                self.next -= 1;
-                return body;
-            };
-            if let Some(closing) = opening.closing(inner) {
-                body.directive = closing.found;
-                body.rest = closing.rest;
-                self.action_on_next_line(&mut body);
-                return body;
-            }
-            let text = opening.without_indent(inner);
-            if let Some((code, closing)) = opening.glued_closing(text) {
-                body.lines.push(code);
-                body.directive = closing.found;
-                body.rest = closing.rest;
-                return body;
-            }
-            body.lines.push(text);
-        }
-        self.remark(
-            number,
-            opening.prefix.chars().count() as u32 + 1,
-            "this code block is never closed: the rest of the text is in it".into(),
-            Some("close it with the same three backticks".into()),
-        );
-        body
-    }
-
-    /// Some authors put the action below the closing fence.
-    fn action_on_next_line(&mut self, body: &mut Body<'a>) {
-        let Some(line) = self.lines.get(self.next).filter(|_| body.directive.is_none() && body.rest.is_empty()) else {
-            return;
-        };
-        let below = actions::leading(line.trim()).filter(|found| found.bytes == line.trim().len());
-        if let Some(Found { directive, .. }) =
-            below.filter(|found| !matches!(found.directive, Directive::Unknown { .. }))
-        {
-            body.directive = Some(directive);
-            self.next += 1;
-        }
-    }
-
-    /// What stands before a fence: itself where it holds quote or list marks, else as much indentation as keeps it in
-    /// its list and out of indented code.
-    fn prefix(&self, opening: &Opening<'_>) -> String {
-        if !opening.prefix.trim().is_empty() {
-            return opening.prefix.to_owned();
-        }
-        let indent = self.lists.iter().rev().find(|&&column| column <= opening.indent).copied().unwrap_or(0);
-        let further = (opening.indent - indent).min(3);
-        " ".repeat(if opening.indent - indent > 3 { indent } else { indent + further })
-    }
+    // Blocks
 
     /// Puts a block aside and an empty fence with its number in its place.
     fn stand_in(&mut self, prefix: &str, block: Block) {
@@ -327,9 +242,11 @@ impl<'a> Scanner<'a> {
     /// `<pre class="file" …>` up to `</pre>`.
     fn editor_block(&mut self, first: &'a str, tag: &'a str) {
         let number = self.next as u32;
-        let indent = first.len() - first.trim_start().len();
+        self.follow_lists(first);
+        let (before, inside) = first.split_at(Prefix::read(first).bytes);
+        let column = self.lists.last().copied().filter(|&column| column <= Prefix::read(first).indent).unwrap_or(0);
         let mut text = String::new();
-        let mut line = &first.trim_start()[tag.len()..];
+        let mut line = &inside[tag.len()..];
         let rest = loop {
             if let Some(end) = find_ignoring_case(line, "</pre>") {
                 text.push_str(&line[..end]);
@@ -338,11 +255,13 @@ impl<'a> Scanner<'a> {
             text.push_str(line);
             text.push('\n');
             match self.take() {
-                Some(next) => line = next,
+                Some(next) => {
+                    line = &next[columns(next).min(column).min(next.len() - next.trim_start_matches(' ').len())..]
+                }
                 None => {
                     self.remark(
                         number,
-                        indent as u32 + 1,
+                        before.chars().count() as u32 + 1,
                         "this <pre> is never closed".into(),
                         Some("write </pre>".into()),
                     );
@@ -357,7 +276,7 @@ impl<'a> Scanner<'a> {
             marker: attribute(tag, "data-marker").unwrap_or_default(),
             text: decode_entities(text.trim_matches('\n')),
         });
-        let prefix = " ".repeat(self.lists.last().copied().filter(|&column| column <= indent).unwrap_or(0));
+        let prefix = if before.trim().is_empty() { " ".repeat(column) } else { before.to_owned() };
         self.stand_in(&prefix, block);
         self.trailing(&prefix, rest);
     }
@@ -393,17 +312,15 @@ impl<'a> Scanner<'a> {
 
     /// HTML whose inside is not Markdown whatever it looks like.
     fn raw(&mut self, first: &'a str, end: &str) {
-        self.put(first);
         self.after_blank = false;
-        let opened = find_ignoring_case(first, "<").unwrap_or(0);
-        if find_ignoring_case(&first[opened..], end).is_some() {
-            return;
-        }
-        while let Some(line) = self.take() {
-            self.put(line);
-            if find_ignoring_case(line, end).is_some() {
-                return;
+        let mut next = Some(first);
+        while let Some(line) = next {
+            match find_ignoring_case(line, end) {
+                // The reader of Markdown knows the end in small letters only.
+                Some(at) => return self.put(&format!("{}{end}{}", &line[..at], &line[at + end.len()..])),
+                None => self.put(line),
             }
+            next = self.take();
         }
     }
 
@@ -476,12 +393,4 @@ impl<'a> Scanner<'a> {
     fn remark(&mut self, line: u32, column: u32, message: String, hint: Option<String>) {
         self.prepared.remarks.push(Remark { line, column, message, hint });
     }
-}
-
-#[derive(Default)]
-struct Body<'a> {
-    lines: Vec<&'a str>,
-    directive: Option<Directive>,
-    /// What follows in the closing line.
-    rest: &'a str,
 }
