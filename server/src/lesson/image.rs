@@ -18,6 +18,9 @@ const MEDIA_TYPES: [(&str, &str); 8] = [
     ("ico", "image/x-icon"),
 ];
 
+/// `USER`, `courses`, a course and a scenario.
+const WORDS_OF_AN_ADDRESS_MAX: usize = 4;
+
 /// A picture to serve. An SVG may hold scripts: serve it with [`PICTURE_POLICY`].
 #[derive(Debug)]
 pub struct Picture {
@@ -38,7 +41,8 @@ pub fn read(scenario: &Scenario, path: &str) -> Result<Picture, Unreadable> {
 
 /// The address of a picture that a text in the directory `from` names, relative to the scenario's own.
 pub fn address(folder: &mut Folder, from: &Path, source: &str) -> Image {
-    if source.starts_with("https://") || source.starts_with("http://") {
+    let once = of_katacoda(source);
+    if once.is_none() && (source.starts_with("https://") || source.starts_with("http://")) {
         return Ok(source.to_owned());
     }
     let missing = |message: String, hint| MissingImage { message, hint };
@@ -53,20 +57,38 @@ pub fn address(folder: &mut Folder, from: &Path, source: &str) -> Image {
             Some(format!("one of: {}", known.join(", "))),
         ));
     }
-    let found = find(folder, from, &path).and_then(|file| folder.read(&file, IMAGE_BYTES_MAX).map(|_| file));
+    let found = find(folder, from, once.map_or(&path, |once| once.split(['?', '#']).next().unwrap_or_default()))
+        .and_then(|file| folder.read(&file, IMAGE_BYTES_MAX).map(|_| file));
     match found {
         Ok(file) => Ok(encode(file.strip_prefix(folder.root()).unwrap_or(&file))),
+        // Better a link that may be dead than no word of it.
+        Err(_) if once.is_some() => Ok(source.to_owned()),
         Err(error) => Err(missing(format!("the picture `{source}` {error}"), error.hint())),
     }
 }
 
-/// A leading `/` is the top of the repository to most authors, and of the scenario to some.
+/// Katacoda is no more; what was published there came from the repository: `/USER/scenarios/NAME/assets/a.png`.
+fn of_katacoda(source: &str) -> Option<&str> {
+    let hosts = ["https://katacoda.com", "https://www.katacoda.com", "http://katacoda.com", "http://www.katacoda.com"];
+    hosts.iter().find_map(|host| source.strip_prefix(host)).filter(|path| path.starts_with('/'))
+}
+
+/// A leading `/` is the top of the repository to most authors, of the scenario to some, and of Katacoda to others.
 fn find(folder: &Folder, from: &Path, path: &str) -> Result<PathBuf, Unreadable> {
     let found = folder.resolve(from, path, Reach::Repository);
-    match path.strip_prefix('/') {
-        Some(below) => found.or_else(|error| folder.resolve(folder.dir(), below, Reach::Repository).map_err(|_| error)),
-        None => found,
-    }
+    let Some(below) = path.strip_prefix('/') else { return found };
+    let tops = [folder.root(), folder.dir()];
+    found.or_else(|error| {
+        let mut others = parts_of_an_address(below).flat_map(|part| tops.map(|top| (top, part)));
+        let other = others.find_map(|(top, part)| folder.resolve(top, part, Reach::Repository).ok());
+        other.ok_or(error)
+    })
+}
+
+/// `USER/courses/COURSE/SCENARIO/assets/a.png` without the words before what may be a folder here.
+fn parts_of_an_address(path: &str) -> impl Iterator<Item = &str> {
+    let starts = path.match_indices('/').map(|(at, _)| at + 1).take(WORDS_OF_AN_ADDRESS_MAX);
+    std::iter::once(0).chain(starts).map(|start| &path[start..])
 }
 
 fn media_type(path: &str) -> Option<&'static str> {

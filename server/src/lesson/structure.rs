@@ -264,7 +264,10 @@ impl Structure {
         // Katacoda's courses also list scenarios that lie beside their folder.
         let beside =
             dir.parent().map(|parent| parent.join(item.path.trim_matches('/'))).filter(|beside| is_scenario(beside));
-        let path = if path.exists() { path } else { beside.unwrap_or(path) };
+        let path = match path.exists() {
+            true => path,
+            false => beside.or_else(|| numbered(&path)).unwrap_or(path),
+        };
         let (Ok(real), Ok(top)) = (path.canonicalize(), root.canonicalize()) else {
             report.push(self.dangling(item, &path));
             return None;
@@ -323,7 +326,8 @@ fn title_of(dir: &Path) -> String {
     read().unwrap_or_else(|| folder_name(dir))
 }
 
-fn is_scenario(dir: &Path) -> bool {
+/// A folder with an `index.json`.
+pub fn is_scenario(dir: &Path) -> bool {
     dir.join("index.json").is_file()
 }
 
@@ -343,7 +347,7 @@ fn is_repository(dir: &Path) -> bool {
 }
 
 /// The folders in a folder, sorted; not the hidden ones, and not what lessons keep beside them.
-fn folders(dir: &Path) -> Vec<PathBuf> {
+pub fn folders(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let paths = entries.take(ENTRIES_MAX).flatten().map(|entry| entry.path());
     let mut found: Vec<PathBuf> = paths.filter(|path| path.is_dir() && !is_set_aside(&folder_name(path))).collect();
@@ -360,6 +364,18 @@ fn folder_name(dir: &Path) -> String {
     let real = if dir.file_name().is_none() { dir.canonicalize().ok() } else { None };
     let dir = real.as_deref().unwrap_or(dir);
     dir.file_name().map_or_else(|| "lessons".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The one folder that is called so behind a number for its order: `01-intro` for `intro`.
+fn numbered(path: &Path) -> Option<PathBuf> {
+    let wanted = folder_name(path);
+    let is_meant = |dir: &PathBuf| {
+        let name = folder_name(dir);
+        let rest = name.trim_start_matches(|letter: char| letter.is_ascii_digit());
+        rest.len() < name.len() && rest.trim_start_matches(['-', '_', '.', ' ']) == wanted
+    };
+    let mut meant = folders(path.parent()?).into_iter().filter(is_meant);
+    meant.next().filter(|_| meant.next().is_none())
 }
 
 /// One segment of a URL: `[a-z0-9][a-z0-9._-]*`.
