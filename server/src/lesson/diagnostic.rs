@@ -127,6 +127,10 @@ pub struct Report {
 
 impl Report {
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        // A text that several steps show is read for each of them.
+        if self.kept.contains(&diagnostic) {
+            return;
+        }
         if self.kept.len() < DIAGNOSTICS_MAX {
             self.kept.push(diagnostic);
         } else if self.kept.len() == DIAGNOSTICS_MAX {

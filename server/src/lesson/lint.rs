@@ -1,20 +1,26 @@
-//! What an author would want to know although the lesson plays: checks that cannot fail, and files that nothing uses.
+//! What an author would want to know although the lesson plays: checks that cannot fail, files that nothing uses, and
+//! scenarios that nobody sees.
 //!
 //! It looks, and runs nothing; `quayside lesson test` plays.
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::check;
 use super::diagnostic::{Place, SourceText, nearest};
 use super::model::{Diagnostic, Item, Library, PageKind, Scenario, Verify};
-use super::shell;
 use super::source::read_bounded;
+use super::structure;
 
 /// Files of one scenario that are looked at.
 const FILES_MAX: usize = 5000;
 
 /// Folders within its folder.
 const DEPTH_MAX: usize = 8;
+
+/// Unused files of one scenario that are named: where there are more, its author knows a folder full of them.
+const UNUSED_NAMED_MAX: usize = 5;
 
 /// A check's file, to be pointed into.
 const CHECK_BYTES_MAX: u64 = 1 << 20;
@@ -35,7 +41,34 @@ pub fn remarks(library: &Library, lessons: &Path) -> Vec<Diagnostic> {
             }
         }
     }
+    all.extend(unlisted(library, &lessons));
     all
+}
+
+/// Scenarios that a course's list leaves out: they vanish without a word, and that is seldom meant.
+fn unlisted(library: &Library, lessons: &Path) -> Vec<Diagnostic> {
+    let items = library.courses.iter().flat_map(|course| &course.items);
+    let listed: HashSet<PathBuf> = items.filter_map(|item| item.dir().canonicalize().ok()).collect();
+    let remark = |dir: &PathBuf| {
+        let place = Place::file(name_of(lessons, &dir.join("index.json")));
+        Diagnostic::warning(place, "this scenario is in no list of its course, so nobody sees it")
+            .hint("list it, or keep it in a folder whose name begins with `_`")
+    };
+    scenarios_below(lessons).iter().filter(|dir| !listed.contains(*dir)).map(remark).collect()
+}
+
+fn scenarios_below(lessons: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut to_see = vec![(lessons.to_owned(), 0)];
+    while let Some((dir, depth)) = to_see.pop() {
+        if structure::is_scenario(&dir) {
+            found.push(dir);
+        } else if depth < DEPTH_MAX && found.len() < structure::SCENARIOS_MAX {
+            to_see.extend(structure::folders(&dir).into_iter().map(|dir| (dir, depth + 1)));
+        }
+    }
+    found.sort();
+    found
 }
 
 fn of_scenario(scenario: &Scenario, lessons: &Path) -> Vec<Diagnostic> {
@@ -49,14 +82,7 @@ fn of_scenario(scenario: &Scenario, lessons: &Path) -> Vec<Diagnostic> {
 /// A check of which no command can fail.
 fn always_passes(scenario: &Scenario, lessons: &Path, step: u32, verify: &Verify) -> Option<Diagnostic> {
     let script = String::from_utf8_lossy(&verify.script.bytes);
-    let says_nothing = |command: &Vec<String>| match command[0].as_str() {
-        "echo" | "printf" | "true" | ":" | "sleep" | "clear" | "set" => true,
-        "exit" => command.get(1).is_none_or(|code| code == "0"),
-        _ => false,
-    };
-    // What is tested by the shell itself is no command.
-    let tests = ["[[", "((", "test ", "[ "].iter().any(|test| script.contains(test));
-    if tests || !shell::commands(&script).iter().all(says_nothing) {
+    if !check::cannot_fail(&script) {
         return None;
     }
     let path = scenario.dir.join(&verify.script.path);
@@ -79,8 +105,9 @@ fn unused(scenario: &Scenario, lessons: &Path) -> Vec<Diagnostic> {
     let root = &scenario.root;
     let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
     let used = |path: &Path| scenario.files.contains(&relative(path));
-    let unused = found.iter().filter(|path| is_for_a_page(path) && !used(path));
-    let remark = |path: &std::path::PathBuf| {
+    let unused: Vec<&PathBuf> = found.iter().filter(|path| is_for_a_page(path) && !used(path)).collect();
+    let (named, more) = unused.split_at(unused.len().min(UNUSED_NAMED_MAX));
+    let remark = |path: &&PathBuf| {
         let name = path.file_name()?.to_str()?;
         let missing: Vec<&str> = scenario
             .diagnostics
@@ -90,7 +117,11 @@ fn unused(scenario: &Scenario, lessons: &Path) -> Vec<Diagnostic> {
         let meant = nearest(name, missing).map(|missing| format!("`{missing}` is missing: is it this one?"));
         Some(Diagnostic::warning(Place::file(name_of(lessons, path)), "nothing uses this file").maybe_hint(meant))
     };
-    unused.filter_map(remark).collect()
+    let more = (!more.is_empty()).then(|| {
+        let words = format!("nothing uses {} more files of this scenario", more.len());
+        Diagnostic::warning(Place::file(name_of(lessons, &scenario.dir)), words)
+    });
+    named.iter().filter_map(remark).chain(more).collect()
 }
 
 fn is_for_a_page(path: &Path) -> bool {
@@ -103,7 +134,7 @@ fn is_for_a_page(path: &Path) -> bool {
 }
 
 /// Files beneath a scenario's folder; other scenarios within it speak for themselves.
-fn list(dir: &Path, depth: usize, found: &mut Vec<std::path::PathBuf>) {
+fn list(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
@@ -159,6 +190,35 @@ mod tests {
         for script in ["test -f x", "[[ -f x ]]", "grep -q a b", "if [ -f x ]; then echo done; fi", "false"] {
             assert_eq!(passes(script), [""; 0], "{script}");
         }
+    }
+
+    #[test]
+    fn a_folder_full_of_unused_files_is_said_in_a_few_lines() {
+        let names: Vec<String> = (0..30).map(|number| format!("old/{number}.md")).collect();
+        let files: Vec<(&str, &str)> = [("index.json", INDEX), ("a.md", "x"), ("v.sh", "test -f x")]
+            .into_iter()
+            .chain(names.iter().map(|name| (name.as_str(), "x")))
+            .collect();
+        let said = said(&files);
+        assert_eq!(said.len(), UNUSED_NAMED_MAX + 1);
+        assert_eq!(said.last().expect("a line"), "one: warning: nothing uses 25 more files of this scenario");
+    }
+
+    #[test]
+    fn a_scenario_that_its_course_does_not_list_is_named() {
+        let home = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            let path = home.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs::write(path, text).expect("written");
+        };
+        write("structure.json", r#"{"items": [{"path": "one"}]}"#);
+        for dir in ["one", "two", "group/three", "_drafts/four"] {
+            write(&format!("{dir}/index.json"), r#"{"title": "T", "backend": {"imageid": "ubuntu"}}"#);
+        }
+        let library = load_library(home.path());
+        let said: Vec<String> = remarks(&library, home.path()).iter().map(|remark| remark.file.clone()).collect();
+        assert_eq!(said, ["group/three/index.json", "two/index.json"]);
     }
 
     #[test]

@@ -5,8 +5,11 @@
 
 mod kinds;
 mod internet;
+mod mounts;
+mod processes;
 
-use self::kinds::{KINDS, Kind};
+use self::kinds::{BLOCKS, KINDS, Kind, PROCESSES};
+use super::check;
 use super::model::Lack;
 use super::shell::{self, Command};
 
@@ -35,6 +38,10 @@ pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>, lacking: &[String]) -> V
             }
         }
     }
+    if let Some((_, lines)) = kinds.iter().zip(&mut asked).find(|(kind, _)| kind.what == PROCESSES) {
+        lines.extend(texts.iter().flat_map(|text| processes::lines_wanted(text)));
+        lines.dedup();
+    }
     let asked = kinds.iter().zip(asked).filter(|(_, names)| !names.is_empty());
     asked
         .map(|(kind, names)| Lack {
@@ -45,15 +52,23 @@ pub fn of<'a>(texts: impl IntoIterator<Item = &'a str>, lacking: &[String]) -> V
         .collect()
 }
 
-/// Which of the lacks make the scenario impossible to pass: those without which no check at all can.
-pub fn decide(lacks: &mut [Lack], checks: &[String]) {
+/// Which of the lacks make the scenario impossible to pass: those without which no check at all can, of the checks that
+/// can fail. `texts` are what the scenario runs.
+pub fn decide(lacks: &mut [Lack], checks: &[String], texts: &[String]) {
     let decisive: Vec<&Kind> = KINDS.iter().filter(|kind| lacks.iter().any(|lack| lack.what == kind.what)).collect();
+    let commands: Vec<Command> = texts.iter().flat_map(|text| shell::commands(text)).collect();
+    let calls: Vec<Call> = commands.iter().map(Call::of).collect();
+    let unmounted = mounts::in_vain(&calls);
     let deciders = |check: &String| -> Vec<&'static str> {
         let commands = shell::commands(check);
-        let decides = |kind: &&&Kind| commands.iter().any(|command| (kind.decides)(&Call::of(command)));
+        let calls: Vec<Call> = commands.iter().map(Call::of).collect();
+        let decides = |kind: &&&Kind| {
+            let looks_for_mount = |call| kind.what == BLOCKS && mounts::are_looked_for(call, &unmounted);
+            calls.iter().any(|call| (kind.decides)(call) || looks_for_mount(call))
+        };
         decisive.iter().filter(decides).map(|kind| kind.what).collect()
     };
-    let deciders: Vec<Vec<&str>> = checks.iter().map(deciders).collect();
+    let deciders: Vec<Vec<&str>> = checks.iter().filter(|check| !check::cannot_fail(check)).map(deciders).collect();
     if deciders.is_empty() || deciders.iter().any(Vec::is_empty) {
         return;
     }
@@ -218,7 +233,8 @@ mod tests {
     fn a_lack_is_fatal_where_no_check_can_pass_without_it() {
         let fatal = |texts: &str, checks: &[&str]| {
             let mut lacks = of([texts], &all());
-            decide(&mut lacks, &checks.iter().map(|check| check.to_string()).collect::<Vec<_>>());
+            let checks: Vec<String> = checks.iter().map(|check| check.to_string()).collect();
+            decide(&mut lacks, &checks, &[texts.to_owned()]);
             lacks.iter().filter(|lack| lack.fatal).map(|lack| lack.what.clone()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(fatal("swapon /swapfile", &["swapon --show | grep -q /swapfile"]), "swap");
@@ -227,6 +243,35 @@ mod tests {
         assert_eq!(fatal("swapon /swapfile", &[]), "");
         assert_eq!(fatal("lvcreate -L 1G v; swapon /s", &["lvs v", "swapon --show"]), "lvm swap");
         assert_eq!(fatal("lvcreate -L 1G v", &["grep -q lvs /root/answer"]), "");
+        assert_eq!(
+            fatal("docker ps", &["docker ps | grep web", "echo all good"]),
+            "docker",
+            "a check that cannot fail"
+        );
+        assert_eq!(fatal("docker ps", &["echo all good"]), "");
+    }
+
+    #[test]
+    fn a_check_that_looks_for_a_mount_from_a_disk_cannot_pass() {
+        let fatal = |texts: &str, check: &str| {
+            let mut lacks = of([texts], &all());
+            decide(&mut lacks, &[check.into()], &[texts.into()]);
+            lacks.iter().any(|lack| lack.what == "blocks" && lack.fatal)
+        };
+        assert!(fatal("mount -o loop /root/disk.img /mnt/data", "mountpoint -q /mnt/data"));
+        assert!(fatal("echo '/d.img /mnt/data ext4 loop,nofail 0 2' >> /etc/fstab", "mount -a && findmnt /mnt/data"));
+        assert!(!fatal("mount /dev/sdb1 /mnt/data", "mountpoint -q /mnt/other"));
+        assert!(!fatal("mount /dev/sdb1 /mnt/data; mount -t tmpfs none /mnt/data", "mountpoint -q /mnt/data"));
+        assert!(!fatal("mount -o loop /root/disk.img /mnt/data", "grep -q /mnt/data /etc/fstab"));
+    }
+
+    #[test]
+    fn a_list_of_processes_longer_than_there_are_is_said() {
+        assert_eq!(
+            said("ps aux | head -n 15 > x; ps -ef | head -n 15"),
+            "Few processes run in this machine, and those of its host are not seen: ps will list fewer lines than the 15 that are asked for."
+        );
+        assert_eq!(asked("ps aux | head -3; ps aux | grep bash"), "");
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Loader {
         let terminals = self.terminals(index);
         let language = self.language(spot, index);
         let mut needs = needs::of(self.commands.iter().map(String::as_str), self.resolved.lacking);
-        needs::decide(&mut needs, &self.checks);
+        needs::decide(&mut needs, &self.checks, &self.commands);
         needs.into_iter().for_each(|lack| add_lack(&mut self.lacks, lack));
         for lack in pages.iter().flat_map(|page| &page.lacks) {
             add_lack(&mut self.lacks, lack.clone());

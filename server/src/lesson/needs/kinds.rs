@@ -14,6 +14,12 @@ pub struct Kind {
     pub decides: fn(&Call) -> bool,
 }
 
+/// Disks and loop devices: a check may look for a mount of them.
+pub const BLOCKS: &str = "blocks";
+
+/// Asked for by whole lines, not by calls.
+pub const PROCESSES: &str = "processes";
+
 /// In the order in which they are said.
 pub const KINDS: &[Kind] = &[
     Kind {
@@ -49,7 +55,7 @@ pub const KINDS: &[Kind] = &[
         decides: |call| call.is_one_of("swapon"),
     },
     Kind {
-        what: "blocks",
+        what: BLOCKS,
         says: "There are no disks or loop devices in this machine, so {} will not work on them. File systems can be made in files and looked into, but not mounted; tmpfs, bind and overlay mounts work.",
         asks: asks_blocks,
         decides: |call| call.is_one_of("losetup mdadm cryptsetup lsblk"),
@@ -95,6 +101,12 @@ pub const KINDS: &[Kind] = &[
         says: "Settings of the kernel as a whole cannot be changed in this machine: {} will be refused. Those of the network \
                (net.…) can.",
         asks: asks_sysctl,
+        decides: |_| false,
+    },
+    Kind {
+        what: PROCESSES,
+        says: "Few processes run in this machine, and those of its host are not seen: ps will list fewer lines than the {} that are asked for.",
+        asks: |_| Vec::new(),
         decides: |_| false,
     },
     Kind {
@@ -171,30 +183,15 @@ fn asks_swap(call: &Call) -> Vec<String> {
 
 /// Devices that a machine of its own has, and this one has not.
 fn asks_blocks(call: &Call) -> Vec<String> {
-    let is_disk = |word: &str| {
-        let name = word.rsplit('=').next().unwrap_or_default().strip_prefix("/dev/");
-        name.is_some_and(|name| {
-            ["sd", "vd", "xvd", "nvme", "hd", "loop", "md", "mapper/"].iter().any(|disk| name.starts_with(disk))
-        })
-    };
     let on_disk = call.arguments.iter().any(|word| is_disk(word));
     let asks = match call.program {
         // Alone or with `-a` it only lists.
         "losetup" => !call.only_flags() || call.has("-f"),
         "mdadm" | "cryptsetup" | "partprobe" | "kpartx" => true,
-        "mount" => {
-            on_disk
-                || call
-                    .arguments
-                    .iter()
-                    .any(|word| word.split(',').any(|option| option == "loop" || option == "-oloop"))
-        }
+        "mount" => is_on_a_disk(call),
         "echo" | "printf" => {
-            return if call.arguments.iter().any(|word| is_line_of_fstab(word)) {
-                vec!["mount".into()]
-            } else {
-                Vec::new()
-            };
+            let mounts = call.arguments.iter().any(|word| line_of_fstab(word).is_some());
+            return if mounts { vec!["mount".into()] } else { Vec::new() };
         }
         "dd" | "fdisk" | "sfdisk" | "cfdisk" | "gdisk" | "sgdisk" | "parted" | "wipefs" | "mkfs" | "mkswap"
         | "fsck" | "e2fsck" | "resize2fs" | "tune2fs" | "xfs_growfs" | "smartctl" | "hdparm" | "blockdev" => on_disk,
@@ -203,11 +200,25 @@ fn asks_blocks(call: &Call) -> Vec<String> {
     if asks { call.own_name() } else { Vec::new() }
 }
 
-/// `SOURCE DIRECTORY TYPE OPTIONS …` with a type that needs a disk.
-fn is_line_of_fstab(text: &str) -> bool {
-    let fields: Vec<&str> = text.split_whitespace().collect();
-    matches!(fields[..], [_, directory, kind, _, ..] if directory.starts_with('/')
-        && matches!(kind, "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" | "vfat" | "ntfs"))
+/// Whether a call names a device that a machine of its own has, or asks for a loop device.
+pub fn is_on_a_disk(call: &Call) -> bool {
+    let asks_loop = |word: &String| word.split(',').any(|option| option == "loop" || option == "-oloop");
+    call.arguments.iter().any(|word| is_disk(word) || asks_loop(word))
+}
+
+fn is_disk(word: &str) -> bool {
+    let name = word.rsplit('=').next().unwrap_or_default().strip_prefix("/dev/");
+    name.is_some_and(|name| {
+        ["sd", "vd", "xvd", "nvme", "hd", "loop", "md", "mapper/"].iter().any(|disk| name.starts_with(disk))
+    })
+}
+
+/// The directory of a line `SOURCE DIRECTORY TYPE OPTIONS …` with a type that needs a disk.
+pub fn line_of_fstab(text: &str) -> Option<&str> {
+    let mut fields = text.split_whitespace().skip(1);
+    let (directory, kind, _options) = (fields.next()?, fields.next()?, fields.next()?);
+    let needs_disk = matches!(kind, "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" | "vfat" | "ntfs");
+    (directory.starts_with('/') && needs_disk).then_some(directory)
 }
 
 fn asks_clock(call: &Call) -> Vec<String> {
