@@ -57,7 +57,7 @@ enum Command {
     Image(image::Image),
     /// Serve images to Docker, podman and skopeo of this machine
     Registry(registry::Registry),
-    /// Try lessons out
+    /// Make lessons, and try them out
     Lesson(lesson::Lesson),
     /// (the supervisor's business) creates and ends sandboxes
     #[command(hide = true)]

@@ -87,9 +87,20 @@ fn one_scenario_can_be_named_and_a_sound_one_is_a_success() {
 }
 
 #[test]
+fn a_new_lesson_can_be_passed_by_its_solution_and_by_its_text() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path().join("my-first");
+    let made = Command::new(env!("CARGO_BIN_EXE_quayside")).args(["lesson", "new"]).arg(&dir).output().expect("run");
+    assert!(said(&made).contains("is a lesson now"), "{made:?}");
+    let output = Bench::new().test(&dir, &["--strict", "--type"]);
+    assert_eq!(said(&output).lines().last(), Some("2 passed, 0 failed"), "{}", said(&output));
+}
+
+#[test]
 fn what_a_strangers_lesson_lacks_is_said_and_is_no_failure_unless_strict() {
     let output = Bench::new().test(&testdata(), &["--scenario", "says-nothing"]);
-    let expected = "skipped rehearsal/says-nothing step 1: it has no check, no hint, no solution\n0 passed, 0 failed\n";
+    let expected =
+        "skipped rehearsal/says-nothing step 1: it has no check, no hint, no solution\n0 passed, 0 failed, 1 skipped\n";
     assert_eq!(said(&output), expected);
     assert_eq!(output.status.code(), Some(0));
 }

@@ -1,4 +1,7 @@
-//! `quayside lesson test` plays lessons in fresh sandboxes and prints what came of it; `quayside lesson lint` only reads.
+//! `quayside lesson test` plays lessons in fresh sandboxes and prints what came of it; `quayside lesson lint` only reads,
+//! and `quayside lesson new` makes one.
+
+mod new;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -30,6 +33,8 @@ enum Verb {
     Test(Test),
     /// Read lessons and say what is wrong with them, with file, line and column; run nothing
     Lint(Lint),
+    /// Make a small lesson that is sound, to be changed into your own
+    New(new::New),
 }
 
 #[derive(Debug, Args)]
@@ -75,6 +80,7 @@ impl Lesson {
         match self.verb {
             Verb::Test(test) => test.main(),
             Verb::Lint(lint) => lint.main(),
+            Verb::New(new) => new.main(),
         }
     }
 }
@@ -96,7 +102,8 @@ impl Lint {
             }
             Format::Text => {
                 remarks.iter().for_each(print_diagnostic);
-                println!("{scenarios} scenarios, {errors} errors, {warnings} warnings");
+                let counted = [counted(scenarios, "scenario"), counted(errors, "error"), counted(warnings, "warning")];
+                println!("{}", counted.join(", "));
             }
         }
         Ok(i32::from(errors > 0 || (self.strict && warnings > 0)))
@@ -181,6 +188,11 @@ impl Test {
         }
         Ok(images)
     }
+}
+
+/// `1 scenario`, `2 scenarios`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn is_called(name: &str, course: &str, item: &Item) -> bool {

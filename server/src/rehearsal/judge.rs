@@ -2,6 +2,7 @@
 
 use super::{Verdict, Way, Wish};
 use crate::lesson::model::{Diagnostic, Item, Level, Page, PageKind, Scenario};
+use crate::lesson::needs;
 use crate::session::view::{Check, Outcome};
 
 /// Everything that is known before a sandbox runs. A scenario that is well made so far says nothing.
@@ -62,12 +63,25 @@ pub fn before(check: &Check) -> Option<String> {
     }
 }
 
+/// Whether a check that passed too early does at least pass when the step's work is done.
+pub fn and_then(check: &Check, way: Way) -> String {
+    let found = match check.is {
+        Outcome::Passed => "it passes",
+        Outcome::Failed => "it fails",
+        _ => "it does not run to its end",
+    };
+    format!("\nthen:     {found} after {}", done(way))
+}
+
+/// What learners are told about a step before they start, where it may be why they cannot pass.
+pub fn said_before(page: &Page) -> String {
+    let lacks = page.lacks.iter().filter(|lack| needs::is_of_the_machine(&lack.what));
+    lacks.map(|lack| format!("\nsaid before the start: {}", lack.says)).collect()
+}
+
 /// What is wrong with a check that ran when the step's work was done.
 pub fn after(check: &Check, way: Way) -> Option<String> {
-    let done = match way {
-        Way::Solution => "the solution was run",
-        Way::Typing => "the text was typed",
-    };
+    let done = done(way);
     match check.is {
         Outcome::Passed => None,
         Outcome::Failed => Some(disagreement(
@@ -76,6 +90,13 @@ pub fn after(check: &Check, way: Way) -> Option<String> {
             &format!("it failed: {}", check.words),
         )),
         _ => Some(could_not_run(check)),
+    }
+}
+
+fn done(way: Way) -> &'static str {
+    match way {
+        Way::Solution => "the solution was run",
+        Way::Typing => "the text was typed",
     }
 }
 
@@ -132,6 +153,7 @@ mod tests {
         assert!(
             too_early.contains("before anything was done\nexpected: a check that fails\nfound:    it passed: Looked")
         );
+        assert_eq!(and_then(&check(Outcome::Passed), Way::Typing), "\nthen:     it passes after the text was typed");
         let too_late = after(&check(Outcome::Failed), Way::Typing).expect("a finding");
         assert!(too_late.ends_with("after the text was typed\nexpected: a check that passes\nfound:    it failed: Looked for a file.\n          Found none."), "{too_late}");
     }

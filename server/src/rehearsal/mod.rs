@@ -71,6 +71,7 @@ pub struct Stopped;
 pub struct Tally {
     pub passed: usize,
     pub failed: usize,
+    pub skipped: usize,
 }
 
 impl Tally {
@@ -78,7 +79,7 @@ impl Tally {
         match verdict {
             Verdict::Passed => self.passed += 1,
             Verdict::Failed(_) => self.failed += 1,
-            Verdict::Skipped(_) => {}
+            Verdict::Skipped(_) => self.skipped += 1,
         }
     }
 }
@@ -145,9 +146,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// `12 passed, 0 failed`.
+/// `12 passed, 0 failed`, and what was not tried where there is any.
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "{} passed, {} failed", self.passed, self.failed)
+        write!(out, "{} passed, {} failed", self.passed, self.failed)?;
+        match self.skipped {
+            0 => Ok(()),
+            skipped => write!(out, ", {skipped} skipped"),
+        }
     }
 }

@@ -138,24 +138,34 @@ impl Play<'_, '_> {
     async fn step(&mut self, page: &Page, step: u32, verify: &Verify, typist: &mut Typist) -> Option<Verdict> {
         if let Some(wrong) = judge::before(&check::run(self.sandbox, step, verify).await) {
             // What follows builds on this step's work, whatever its check is worth.
-            self.work(page, typist).await.ok();
-            return Some(Verdict::Failed(wrong));
+            let done = matches!(self.work(page, typist).await, Ok(Some(_)));
+            let words = match done {
+                true => judge::and_then(&self.check_when_done(step, verify, typist).await, self.way),
+                false => String::new(),
+            };
+            return Some(Verdict::Failed(wrong + &words));
         }
         let pressed = match self.work(page, typist).await {
             Ok(Some(pressed)) => pressed,
             Ok(None) => return None,
             Err(wrong) => return Some(Verdict::Failed(wrong)),
         };
-        let mut outcome = check::run(self.sandbox, step, verify).await;
-        if outcome.is == Outcome::Failed && typist.finish().await {
-            // A command was still at it; a learner would have waited for its prompt.
-            outcome = check::run(self.sandbox, step, verify).await;
-        }
-        Some(self.verdict(&outcome, &pressed, typist))
+        let outcome = self.check_when_done(step, verify, typist).await;
+        Some(self.verdict(page, &outcome, &pressed, typist))
     }
 
-    fn verdict(&self, outcome: &Check, pressed: &[Pressed], typist: &Typist) -> Verdict {
+    async fn check_when_done(&self, step: u32, verify: &Verify, typist: &Typist) -> Check {
+        let outcome = check::run(self.sandbox, step, verify).await;
+        if outcome.is == Outcome::Failed && typist.finish().await {
+            // A command was still at it; a learner would have waited for its prompt.
+            return check::run(self.sandbox, step, verify).await;
+        }
+        outcome
+    }
+
+    fn verdict(&self, page: &Page, outcome: &Check, pressed: &[Pressed], typist: &Typist) -> Verdict {
         let Some(mut wrong) = judge::after(outcome, self.way) else { return Verdict::Passed };
+        wrong += &judge::said_before(page);
         for press in pressed {
             wrong += &format!("\n{press}");
         }
