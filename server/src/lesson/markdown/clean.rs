@@ -152,6 +152,8 @@ pub trait Surroundings {
     fn lacks(&mut self, lack: &Lack);
     /// Our own markup of a number.
     fn fragment(&self, number: usize) -> Option<&str>;
+    /// The text of a block that Markdown took for something else, so that it has no markup.
+    fn block(&self, number: usize) -> Option<&str>;
 }
 
 /// Cleans `html`, and replaces `token` with a number after it by the fragment of that number.
@@ -376,8 +378,13 @@ impl<S: Surroundings> Fitting<'_, S> {
 
     fn token_at(&mut self, text: &str) -> Option<usize> {
         let number = &text[self.token.len()..];
-        let digits = number.find(|letter: char| !letter.is_ascii_digit())?;
-        let fragment = self.surroundings.fragment(number[..digits].parse().ok()?)?;
+        let digits = number.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(number.len());
+        let index = number[..digits].parse().ok()?;
+        let Some(fragment) = self.surroundings.fragment(index).filter(|_| number[digits..].starts_with('q')) else {
+            let text = self.surroundings.block(index)?;
+            self.out.push_str(&format!("\n{}", markup::escape(text)));
+            return Some(self.token.len() + digits);
+        };
         // One letter ends the number.
         let end = self.token.len() + digits + 1;
         let closing = &text[end..][..closing_marks(&text[end..])];
@@ -398,7 +405,8 @@ impl<S: Surroundings> Fitting<'_, S> {
     }
 
     fn address_at(&mut self, text: &str) -> Option<usize> {
-        let length = bare_address(text)?;
+        // What stands for our own markup may follow without a space.
+        let length = bare_address(text.split(self.token).next().unwrap_or_default())?;
         let address = &text[..length];
         self.out
             .push_str(&format!("<a href=\"{address}\" target=\"_blank\" rel=\"noopener noreferrer\">{address}</a>"));

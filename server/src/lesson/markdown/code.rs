@@ -1,5 +1,6 @@
 //! Code, in blocks and in lines of text: what a click on it does.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, Tag, TagEnd};
@@ -27,11 +28,25 @@ impl<'a> Page<'a> {
             Some(Block::File(block)) => self.file(block),
             Some(Block::Quiz(quiz)) => self.quiz(quiz),
             None => {
-                let text = text.trim_end_matches('\n');
+                let text = &self.as_it_was(text.trim_end_matches('\n'));
                 markup::plain_block("", &colours::html(text, Language::certain(text), &[]))
             }
         };
         Event::Html(format!("{}\n", self.stand_in(markup)).into())
+    }
+
+    /// A text in which Markdown found code where there was a block.
+    fn as_it_was<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut parts = text.split(self.token);
+        let first = parts.next().unwrap_or_default();
+        let mut whole = Cow::Borrowed(first);
+        for part in parts {
+            let digits = part.len() - part.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+            let block = part[..digits].parse().ok().and_then(|number: usize| self.prepared.blocks.get(number));
+            let text = block.map(Block::text).unwrap_or_default();
+            whole.to_mut().push_str(&format!("\n{text}{}", &part[digits..]));
+        }
+        whole
     }
 
     fn fenced(&mut self, block: &CodeBlock) -> String {
@@ -63,7 +78,7 @@ impl<'a> Page<'a> {
         directive: Option<Directive>,
         context: &Context,
     ) -> Event<'a> {
-        let text = self.as_written(text, &range);
+        let text = self.as_it_was(&self.as_written(text, &range)).into_owned();
         let code = markup::escape(&text);
         let explicit = directive.is_some();
         let decided = match &directive {
@@ -231,6 +246,7 @@ enum Decided {
 pub(super) struct Context {
     pub in_heading: bool,
     links: usize,
+    pictures: usize,
     summaries: usize,
 }
 
@@ -239,6 +255,8 @@ impl Context {
         match event {
             Event::Start(Tag::Heading { .. }) => self.in_heading = true,
             Event::End(TagEnd::Heading(_)) => self.in_heading = false,
+            Event::Start(Tag::Image { .. }) => self.pictures += 1,
+            Event::End(TagEnd::Image) => self.pictures = self.pictures.saturating_sub(1),
             Event::Start(Tag::Link { .. }) => self.links += 1,
             Event::End(TagEnd::Link) => self.links = self.links.saturating_sub(1),
             Event::Html(html) | Event::InlineHtml(html) => self.follow_html(html),
@@ -251,6 +269,11 @@ impl Context {
         self.summaries =
             (self.summaries + lower.matches("<summary").count()).saturating_sub(lower.matches("</summary").count());
         self.links = (self.links + lower.matches("<a ").count()).saturating_sub(lower.matches("</a>").count());
+    }
+
+    /// What stands for a picture is words alone.
+    pub fn in_picture(&self) -> bool {
+        self.pictures > 0
     }
 
     /// A button within something that is clicked itself would be neither.

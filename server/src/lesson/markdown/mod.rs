@@ -176,7 +176,10 @@ impl<'a> Page<'a> {
                         *after = CowStr::from(rest);
                         directive = Some(found);
                     }
-                    kept.push(self.code_span(&text, range, directive, &context));
+                    kept.push(match context.in_picture() {
+                        true => Event::Text(text),
+                        false => self.code_span(&text, range, directive, &context),
+                    });
                 }
                 Event::Start(Tag::MetadataBlock(_)) => {
                     events.by_ref().find(|(event, _)| matches!(event, Event::End(TagEnd::MetadataBlock(_))));
@@ -327,6 +330,10 @@ impl clean::Surroundings for Page<'_> {
 
     fn lacks(&mut self, lack: &Lack) {
         self.lack(lack);
+    }
+
+    fn block(&self, number: usize) -> Option<&str> {
+        self.prepared.blocks.get(number).map(fences::Block::text)
     }
 
     fn fragment(&self, number: usize) -> Option<&str> {

@@ -290,6 +290,11 @@ fn noise() -> impl Strategy<Value = String> {
         "日",
         "😀",
         "http://example.com/",
+        "http://example.com/`a`",
+        "<PRE>",
+        "</Pre>",
+        "<iframe src=x>",
+        "</iframe>",
         "word",
         "*",
         "_",
@@ -315,6 +320,13 @@ proptest! {
     #[test]
     fn no_text_makes_the_renderer_panic_or_dangerous(text in prop_oneof![noise(), any::<String>()]) {
         assert_harmless(&text);
+    }
+
+    #[test]
+    fn nothing_of_what_stands_for_our_markup_reaches_the_page(text in noise()) {
+        let (source, _) = decode("text.md".into(), text.as_bytes());
+        let html = rendered(text.as_bytes()).html;
+        prop_assert!(!html.contains(&super::token_for(&source.text)), "{html}");
     }
 
     #[test]

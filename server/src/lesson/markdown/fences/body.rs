@@ -1,6 +1,7 @@
 //! From the line that opens a fence to whatever ends it.
 
 use super::fence::{Info, Opening};
+use super::lines::columns;
 use super::{Block, CodeBlock, ENDS_FOUND_MAX, Scanner};
 use crate::lesson::actions::{self, Directive, Found};
 
@@ -118,10 +119,23 @@ impl<'a> Scanner<'a> {
     /// its list and out of indented code.
     fn prefix(&self, opening: &Opening<'_>) -> String {
         if !opening.prefix.trim().is_empty() {
-            return opening.prefix.to_owned();
+            return self.list_prefix(opening.prefix);
         }
         let indent = self.lists.iter().rev().find(|&&column| column <= opening.indent).copied().unwrap_or(0);
         let further = (opening.indent - indent).min(3);
         " ".repeat(if opening.indent - indent > 3 { indent } else { indent + further })
+    }
+
+    /// Marks with no more space before and after them than keeps them marks, and not code.
+    fn list_prefix(&self, prefix: &str) -> String {
+        let leading = columns(prefix);
+        let outer = self.lists.iter().rev().find(|&&column| column <= leading).copied().unwrap_or(0);
+        let marks = prefix.trim();
+        let before = match leading - outer {
+            0..=3 => &prefix[..prefix.len() - prefix.trim_start().len()],
+            _ => &" ".repeat(outer),
+        };
+        let after = &prefix[prefix.trim_end().len()..];
+        format!("{before}{marks}{}", if columns(after) > 4 { " " } else { after })
     }
 }

@@ -75,6 +75,15 @@ pub enum Block {
 }
 
 impl Block {
+    /// As its author wrote it, without what stood around it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Code(block) => &block.text,
+            Self::File(block) => &block.text,
+            Self::Quiz(quiz) => &quiz.source,
+        }
+    }
+
     /// The same block, `lines` further down.
     fn below(mut self, lines: u32) -> Self {
         match &mut self {
