@@ -106,6 +106,14 @@ fn what_a_strangers_lesson_lacks_is_said_and_is_no_failure_unless_strict() {
 }
 
 #[test]
+fn a_text_that_leaves_the_work_to_its_reader_is_no_failure_unless_strict() {
+    let output = Bench::new().test(&testdata(), &["--type", "--scenario", "nothing-to-press"]);
+    let said = said(&output);
+    assert!(said.contains("skipped rehearsal/nothing-to-press step 1, typed: its text has nothing to press"), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn a_name_that_no_scenario_has_is_an_error() {
     let output = Bench::new().test(&testdata(), &["--scenario", "nowhere"]);
     assert_ne!(output.status.code(), Some(0));

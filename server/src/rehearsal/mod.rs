@@ -99,8 +99,12 @@ pub fn rehearse(
     let mut say = |place: String, verdict| tell(Finding { scenario: name.clone(), place, verdict });
     judge::at_rest(item, wish, &mut say);
     let (Some(scenario), Some(stage)) = (playable(item), stage) else { return Ok(()) };
+    let mut say_strictly = |place, verdict| match verdict {
+        Verdict::Skipped(words) if wish.strict => say(place, Verdict::Failed(words)),
+        verdict => say(place, verdict),
+    };
     for way in judge::ways(scenario, wish) {
-        play::play(scenario, way, stage, signals, &mut say)?;
+        play::play(scenario, way, stage, signals, &mut say_strictly)?;
     }
     Ok(())
 }

@@ -146,6 +146,9 @@ impl Play<'_, '_> {
             return Some(Verdict::Failed(wrong + &words));
         }
         let pressed = match self.work(page, typist).await {
+            Ok(Some(pressed)) if pressed.is_empty() && self.way == Way::Typing => {
+                return Some(Verdict::Skipped("its text has nothing to press: the work is left to the learner".into()));
+            }
             Ok(Some(pressed)) => pressed,
             Ok(None) => return None,
             Err(wrong) => return Some(Verdict::Failed(wrong)),
