@@ -266,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn another_machine_is_one_that_is_logged_in_to_by_its_name() {
+        assert_eq!(
+            said("ssh -o StrictHostKeyChecking=no root@node01 uptime; scp a host02:/tmp/; ssh node01"),
+            "There is one machine here, and so none called node01 and host02 to log in to."
+        );
+        assert_eq!(asked("ssh localhost; ssh user@example.com; ping node01; ssh-keygen -C host01"), "");
+    }
+
+    #[test]
     fn a_list_of_processes_longer_than_there_are_is_said() {
         assert_eq!(
             said("ps aux | head -n 15 > x; ps -ef | head -n 15"),

@@ -110,6 +110,12 @@ pub const KINDS: &[Kind] = &[
         decides: |_| false,
     },
     Kind {
+        what: "hosts",
+        says: "There is one machine here, and so none called {} to log in to.",
+        asks: asks_hosts,
+        decides: |call| !asks_hosts(call).is_empty(),
+    },
+    Kind {
         what: "vm",
         says: "There are no virtual machines in this machine: {} will not be found.",
         asks: |call| call.if_one_of("virsh virt-install qemu-system-x86_64 vagrant multipass lxc lxd"),
@@ -219,6 +225,19 @@ pub fn line_of_fstab(text: &str) -> Option<&str> {
     let (directory, kind, _options) = (fields.next()?, fields.next()?, fields.next()?);
     let needs_disk = matches!(kind, "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" | "vfat" | "ntfs");
     (directory.starts_with('/') && needs_disk).then_some(directory)
+}
+
+/// Names that Killercoda and Katacoda gave the machines of a scenario, in `ssh root@node01` or `scp a host02:`.
+fn asks_hosts(call: &Call) -> Vec<String> {
+    const HOSTS: [&str; 7] = ["controlplane", "node01", "node02", "host01", "host02", "host1", "host2"];
+    if !call.is_one_of("ssh scp sftp ssh-copy-id") {
+        return Vec::new();
+    }
+    let host = |word: &String| {
+        let word = word.rsplit('@').next()?.split(':').next()?.to_owned();
+        HOSTS.contains(&word.as_str()).then_some(word)
+    };
+    call.arguments.iter().find_map(host).into_iter().collect()
 }
 
 fn asks_clock(call: &Call) -> Vec<String> {
