@@ -19,7 +19,7 @@ use super::pages::{
 use super::progress::{Progress, page_name, scenarios};
 use super::questions::{self, Answered};
 use super::visit::{Nonce, Visit};
-use super::{assets, hex};
+use super::{assets, hex, standing};
 use crate::learner::handle;
 use crate::lesson::image::{self, PICTURE_POLICY};
 use crate::lesson::model::{Course, Diagnostic, Item, Lack, Level, Library, Page, PageKind, Quiz, Scenario};
@@ -210,6 +210,7 @@ pub async fn workspace(
         next: pages.get(at + 1).map(|page| link(page)),
         lacks: told,
         session: session.as_deref().map(session_value),
+        standing: session.as_deref().and_then(standing::of),
         after: after(course, &slug),
         flags,
     };

@@ -29,6 +29,7 @@ mod app;
 mod guard;
 mod questions;
 mod progress;
+mod standing;
 mod lessons;
 mod learners;
 mod housekeeping;

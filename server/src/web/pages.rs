@@ -20,7 +20,7 @@ pub mod learner;
 pub use broken::{BrokenView, DiagnosticView, LevelView, Plays};
 pub use catalogue::{AsideView, BackView, CatalogueView, CourseView, LessonRow, LessonState, ResumeView};
 pub use marks::{FlagState, FlagView, FlagsView, MARKS, Mark};
-pub use workspace::{AfterView, LackView, PageLink, PageView, StepView, WorkspaceView};
+pub use workspace::{AfterView, LackView, PageLink, PageView, Standing, StepView, WorkspaceView};
 
 /// Renders a view as the answer to a request; the headers of [`content_security_policy`] come on top.
 pub fn page(status: StatusCode, view: &impl Template) -> Response {

@@ -199,6 +199,19 @@ test("three in line: places, leaving, a restart of web, and turns in the order o
   await fourth.shot("queue-phone-light");
   for (const visitor of [second, third, fourth]) await axe(visitor, "in line");
 
+  // Who has no script is told as well, and looks again by a link.
+  const plain = await Visitor.arrive(service, { javaScriptEnabled: false });
+  await plain.go("harbour/walk/1");
+  await plain.page.locator("#start button").click();
+  await cardSays(plain, /in line/);
+  assert.equal(await plain.page.locator("#start").isVisible(), false, "there is nothing to start");
+  await until(async () => {
+    await plain.page.getByRole("link", { name: "Look again" }).click();
+    return /The quay is full\.\s+You are fourth in line\.[\s\S]*kept for 15 minutes/.test(await card(plain));
+  }, "the place of who has no script");
+  await plain.shot("queue-without-a-script");
+  await plain.leave();
+
   // A reload, another tab and another web process change nothing.
   await third.page.reload();
   await cardSays(third, /You are second in line/);

@@ -30,6 +30,8 @@ pub struct WorkspaceView {
     pub lacks: Vec<LackView>,
     /// The learner's session of this scenario as in `GET /api/sessions/ID`, if there is one.
     pub session: Option<serde_json::Value>,
+    /// What stands where the terminal will be, as far as the server knows; a script says it anew.
+    pub standing: Option<Standing>,
     /// What comes after the last page.
     pub after: Option<AfterView>,
     /// On the last page of a lesson with a mark: what is hoisted by now.
@@ -111,6 +113,15 @@ impl WorkspaceView {
         };
         serde_json::to_string(&boot).expect("strings and a JSON value serialise").replace('<', "\\u003c")
     }
+}
+
+/// How it stands with the learner's machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub title: String,
+    pub text: String,
+    /// In line for a machine: nothing can be started, and who has no script looks again.
+    pub waits: bool,
 }
 
 /// One number in the bar.
@@ -205,6 +216,7 @@ mod tests {
             next: None,
             lacks: Vec::new(),
             session: None,
+            standing: None,
             after: None,
             flags: None,
         }
@@ -274,9 +286,22 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_script_reads_how_it_stands_with_their_machine() {
+        let mut view = workspace("1");
+        assert!(view.render().unwrap().contains("<button class=\"btn btn--main btn--big\">Start the machine"));
+        view.standing = Some(Standing { title: "You are third".into(), text: "It takes long.".into(), waits: true });
+        let html = view.render().unwrap();
+        assert!(html.contains("You are third") && html.contains("It takes long."), "{html}");
+        assert!(html.contains("<a class=\"btn\" href=\"1\">Look again</a>"));
+        assert!(html.contains("id=\"start\" hidden"), "the script has it, and nobody else");
+    }
+
+    #[test]
     fn the_last_page_hoists_the_flag_when_every_check_has_passed() {
         let mut view = workspace("finish");
-        assert!(view.render().unwrap().contains("2 steps, 1 of 2 checks passed."));
+        view.page.title = "PID is hoisted".into();
+        let html = view.render().unwrap();
+        assert!(html.contains("2 steps, 1 of 2 checks passed.") && html.contains(">PID is not hoisted yet</h1>"));
         view.steps.iter_mut().for_each(|step| step.passed = true);
         let html = view.render().unwrap();
         assert!(html.contains("PID is hoisted") && html.contains("2 steps, every check passed."));
