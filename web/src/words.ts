@@ -187,6 +187,8 @@ export const words = {
     unreachable: "The server did not answer. Your machine goes on; try again in a moment.",
     writing: "writing",
     written: "written",
+    notWritten: "not written",
+    notWrittenTitle: (file: string) => `${file} was not written`,
   },
   change: "Change to the fuller machine? This one ends, and its files and terminals go with it. Your progress stays.",
   afresh: "Start afresh with a new machine? This one ends, and its files, terminals and programs go with it. Your progress and your time stay, and the lesson prepares the new one up to this page.",

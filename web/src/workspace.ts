@@ -75,7 +75,10 @@ const actions: Actions = new Actions(store, tabs, () => {
   if (settings.get("focus-after-run") === "on") tabs.inFront?.focus();
 });
 const check = new Check(store, api);
-const files = new Files(store, api, (view) => phone.turn(view));
+const files = new Files(store, api, (view) => phone.turn(view), (why) => {
+  if (why) notes.show("file", { is: "warn", title: words.file.notWrittenTitle(why.file), text: why.text, closes: true });
+  else notes.clear("file");
+});
 const quiz = new Quiz(store, api);
 const lesson = new Lesson(store, {
   arrived: () => {

@@ -160,7 +160,8 @@ test("a Katacoda scenario greets, opens its terminals, hides its intro, and show
   // Its place is gone: said, and nothing is changed.
   await write(1);
   await until(async () => (await visitor.page.locator('[data-do="write"]').nth(1).getAttribute("data-is")) === "failed", "no marker any more");
-  assert.match(await visitor.page.locator('[data-do="write"]').nth(1).innerText(), /TODO: listen” is not in/);
+  assert.match(await visitor.page.locator('[data-do="write"]').nth(1).innerText(), /not written/);
+  await visitor.noteSays(/app\.js was not written[\s\S]*TODO: listen” is not in/);
   assert.deepEqual(visitor.complaints, []);
   await visitor.leave();
 });
@@ -237,10 +238,12 @@ test("questions and files can be read by everybody, on the phone, in the dark an
 
     await visitor.open("pontoon/files/1");
     const insert = page.locator('[data-do="write"]').nth(1);
-    const before = await insert.locator(".go").boundingBox();
+    const where = async () => [await insert.boundingBox(), await insert.locator(".go").boundingBox()];
+    const before = await where();
     await insert.locator(".go").click();
     await until(async () => (await insert.getAttribute("data-is")) === "failed", "there is no place for it");
-    assert.deepEqual(await insert.locator(".go").boundingBox(), before, "the button stays under the pointer");
+    assert.deepEqual(await where(), before, "the block keeps its size, and the button stays under the pointer");
+    await until(async () => /was not written/.test(await page.locator("#note-title").textContent()), "a note says why");
     await look("a file not written");
     const sheet = page.locator("#file");
     for (const name of ["plan.txt", "picture.bin"]) {

@@ -22,6 +22,8 @@ export class Files {
     private readonly api: Api,
     /** On a phone the sheet is where the terminal is. */
     private readonly reveal: (view: "lesson" | "terminal") => void,
+    /** Why a file was not written, which is a sentence and has no room in the block; null: that is over. */
+    private readonly say: (why: { file: string; text: string } | null) => void,
   ) {
     this.lesson.addEventListener("click", (event) => this.onClick(event));
     store.watch(() => this.draw());
@@ -30,6 +32,7 @@ export class Files {
   /** The machine is gone, and its files. */
   forget(): void {
     if (this.shown) this.close();
+    this.say(null);
   }
 
   /** Draws every action of the page that is shown. */
@@ -89,13 +92,15 @@ export class Files {
     if (!session || !say || action.dataset.is === "running") return;
     action.dataset.is = "running";
     setText(say, words.file.writing);
+    this.say(null);
     try {
       await this.api.write(session.id, boot.page, action.dataset.action ?? "");
       action.dataset.is = "done";
       setText(say, words.file.written);
     } catch (error) {
       action.dataset.is = "failed";
-      setText(say, wordsOf(error));
+      setText(say, words.file.notWritten);
+      this.say({ file: action.querySelector(".act__file")?.textContent ?? "", text: wordsOf(error) });
       return;
     }
     if (this.shown && this.sheet.is(action)) void this.load();
