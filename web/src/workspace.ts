@@ -50,7 +50,7 @@ const api = new Api(boot);
 const notes = new Notes(() => {
   keep();
   peek.draw();
-});
+}, () => tabs.inFront?.typed() ?? null);
 const retry = new Retry(() => store.update({ lost: retry.state }));
 const phone = new Phone(() => tabs);
 const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
@@ -65,6 +65,7 @@ const tabs: Tabs = new Tabs(store, retry, viewerId(newId), {
   printed: () => {
     phone.printed();
     peek.printed();
+    notes.printed();
   },
   rang: () => ringStrip(),
   copied: (what) => notes.show("clipboard", { is: what.is === "copied" ? "info" : "warn", ...copiedWords(what), closes: true }),

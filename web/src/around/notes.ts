@@ -18,6 +18,9 @@ export interface Note {
   closes?: boolean;
 }
 
+/** Between two looks at where the cursor is. */
+const EVERY_MS = 150;
+
 export class Notes {
   /** By what they are about, in the order in which they came. */
   private readonly notes = new Map<string, Note>();
@@ -27,10 +30,14 @@ export class Notes {
   private readonly text = byId("note-text");
   private readonly output = byId("note-output");
   private readonly act = byId("note-act", HTMLButtonElement);
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly closer = byId("note-close", HTMLButtonElement);
 
-  /** `drawn`: a note came or went. */
-  constructor(private readonly drawn: () => void) {
+  /** `drawn`: a note came or went; `typed`: where the learner types, as far as that can be seen. */
+  constructor(
+    private readonly drawn: () => void,
+    private readonly typed: () => DOMRect | null,
+  ) {
     setText(this.closer, words.note.close);
     this.act.addEventListener("click", () => this.newest()?.[1].act?.does());
     this.closer.addEventListener("click", () => {
@@ -48,6 +55,14 @@ export class Notes {
 
   clear(about: string): void {
     if (this.notes.delete(about)) this.draw();
+  }
+
+  /** A terminal has printed, and its cursor may have come under the note. */
+  printed(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.keepClear();
+    }, EVERY_MS);
   }
 
   /** Puts the focus on what a note offers; false: nothing is offered. */
@@ -68,7 +83,10 @@ export class Notes {
   private draw(): void {
     const note = this.newest()?.[1];
     this.box.hidden = !note;
-    if (!note) return this.drawn();
+    if (!note) {
+      this.keepClear();
+      return this.drawn();
+    }
     this.box.dataset.is = note.is;
     setText(this.title, note.title);
     setText(this.count, note.count ?? "");
@@ -79,6 +97,20 @@ export class Notes {
     setText(this.act, note.act?.label ?? "");
     this.closer.hidden = !note.closes;
     byId("note-do").hidden = !note.act && !note.closes;
+    this.keepClear();
     this.drawn();
   }
+
+  /** A note stands at the top; below, where it would lie over what is typed; and it moves for nothing else. */
+  private keepClear(): void {
+    if (this.box.hidden) return void this.box.removeAttribute("data-low");
+    const typed = this.typed();
+    if (!typed || !overlap(typed, this.box.getBoundingClientRect())) return;
+    this.box.toggleAttribute("data-low");
+    if (overlap(typed, this.box.getBoundingClientRect())) this.box.toggleAttribute("data-low");
+  }
+}
+
+function overlap(a: DOMRect, b: DOMRect): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }

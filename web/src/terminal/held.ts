@@ -27,3 +27,12 @@ export function everything(xterm: Terminal): string {
   }
   return lines.join("\n").trimEnd();
 }
+
+/** The line with the cursor, from its beginning to a letter behind it. */
+export function typed({ buffer: { active }, element, cols, rows }: Terminal): DOMRect | null {
+  const row = active.baseY + active.cursorY - active.viewportY;
+  const screen = element?.querySelector(".xterm-screen")?.getBoundingClientRect();
+  if (!screen || row < 0 || row >= rows) return null;
+  const height = screen.height / rows;
+  return new DOMRect(screen.left, screen.top + row * height, (screen.width / cols) * (active.cursorX + 2), height);
+}

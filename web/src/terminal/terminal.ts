@@ -7,7 +7,7 @@ import { Bell } from "./bell.js";
 import { copyText } from "../clipboard.js";
 import { Fit } from "./fit.js";
 import { Hardware } from "./hardware.js";
-import { everything, lastLines } from "./held.js";
+import { everything, lastLines, typed } from "./held.js";
 import { Guard } from "./hostile.js";
 import type { Copied } from "./remote-copy.js";
 import type { Retry } from "../connection/retry.js";
@@ -177,6 +177,11 @@ export class Terminal {
   /** The last lines that say something, for the phone's peek. */
   lastLines(count: number): string[] {
     return lastLines(this.xterm, count);
+  }
+
+  /** Where the line that is typed stands on the page, up to its cursor; null: it is scrolled away. */
+  typed(): DOMRect | null {
+    return typed(this.xterm);
   }
 
   /** Everything that the terminal holds, as text: wrapped lines are whole again. */
