@@ -17,6 +17,7 @@ export const words = {
     failed: { title: "Your machine did not start", again: "Try again" },
     ended: { title: "This machine has ended", text: "Its files went with it. Your progress stays.", again: "Start a fresh one", begin: "Start the machine" },
     lost: { title: "Your machine ended by itself", again: "Start a fresh one" },
+    never: { title: "No machine for this lesson", text: "The text can be read all the same." },
     refused: { title: "No machine", again: "Try again", tooMany: "You have enough machines", instead: (title: string) => `End “${title}”, start this one` },
     /** Which steps stay passed. */
     kept: (steps: number[]) => (steps.length === 0 ? "" : `Kept: ${steps.length === 1 ? "step" : "steps"} ${list(steps)} passed.`),

@@ -119,7 +119,10 @@ drawStage(store, notes, {
 });
 fillMenu();
 listenForShortcuts();
-followLook(() => tabs.redraw());
+followLook(() => {
+  tabs.redraw();
+  find.redraw();
+});
 improveShortcuts({
   lesson: () => phone.show("lesson"),
   terminal: () => phone.show("terminal"),

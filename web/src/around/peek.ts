@@ -3,7 +3,8 @@
 import { byId, setText } from "../dom.js";
 import type { Notes } from "./notes.js";
 import { saying } from "../machine/stage.js";
-import { hasMachine, type Store } from "../state.js";
+import { hasMachine, type State, type Store } from "../state.js";
+import { words } from "../words.js";
 
 /** Between two looks at a terminal that prints. */
 const EVERY_MS = 150;
@@ -30,9 +31,15 @@ export class Peek {
   draw(): void {
     const { state } = this.store;
     const note = this.notes.shown;
-    const words = hasMachine(state) ? note && [note.title + (note.count ?? ""), note.text ?? ""] : [saying(state).title, saying(state).text];
+    const said = hasMachine(state) ? note && [note.title + (note.count ?? ""), note.text ?? ""] : without(state);
     const lines = byId("peek-lines");
-    byId("peek").dataset.is = words ? "words" : "lines";
-    setText(lines, (words || this.lastLines()).join("\n"));
+    byId("peek").dataset.is = said ? "words" : "lines";
+    setText(lines, (said || this.lastLines()).join("\n"));
   }
+}
+
+/** What there is instead of a machine. */
+function without(state: State): string[] {
+  const { title, text } = state.boot.playable ? saying(state) : words.wait.never;
+  return [title, text];
 }

@@ -25,10 +25,7 @@ export class Find {
     byId("find-close").addEventListener("click", () => this.close());
     this.exact.addEventListener("click", () => {
       this.exact.setAttribute("aria-pressed", String(!this.isExact));
-      // The add-on keeps its marks and their count as long as the word is the same.
-      if (this.terminal) this.addons.get(this.terminal)?.dispose();
-      if (this.terminal) this.addons.delete(this.terminal);
-      void this.look("on", true);
+      this.again();
     });
   }
 
@@ -44,6 +41,11 @@ export class Find {
     void this.look("on", true);
   }
 
+  /** The colours have changed, and the marks of what is shown have the old ones. */
+  redraw(): void {
+    if (!this.bar.hidden) this.again();
+  }
+
   /** Puts it away; the terminal has the keys again, and shows what was found last. */
   close(): void {
     if (this.bar.hidden) return;
@@ -51,6 +53,13 @@ export class Find {
     if (this.terminal) this.addons.get(this.terminal)?.clearDecorations();
     this.terminal?.focus();
     this.terminal = undefined;
+  }
+
+  /** The add-on keeps its marks and their count as long as the word is the same. */
+  private again(): void {
+    if (this.terminal) this.addons.get(this.terminal)?.dispose();
+    if (this.terminal) this.addons.delete(this.terminal);
+    void this.look("on", true);
   }
 
   private get isExact(): boolean {

@@ -64,6 +64,7 @@ export class Tabs {
     }
     this.drawLetters();
     this.list.addEventListener("keydown", (event) => this.onKey(event));
+    new ResizeObserver(() => this.reveal()).observe(this.list);
     this.halves = new Halves(this.stage, () => this.divide());
   }
 
@@ -125,9 +126,14 @@ export class Tabs {
     if (number === this.beside) this.beside = this.front;
     this.front = number;
     this.place();
-    this.tabs.get(number)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.reveal();
     this.drawTab(number, { fresh: false, rang: false });
     this.tellStore();
+  }
+
+  /** The tab in front can be seen, in a row that has more than there is room for. */
+  private reveal(): void {
+    this.tabs.get(this.front)?.button.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   get isSplit(): boolean {
