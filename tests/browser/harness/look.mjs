@@ -48,7 +48,7 @@ export function overflow(page) {
     const found = [];
     const name = (element) => `${element.localName}${element.id ? `#${element.id}` : ""}.${element.className}`;
     if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${innerWidth}`);
-    for (const bar of document.querySelectorAll(".bar, .turn__do, .tabs, .strip, .note, .wait, .find, .act, .menu__list, .switch, .toc a")) {
+    for (const bar of document.querySelectorAll(".bar, .turn__do, .quay__water, .tabs, .strip, .note, .wait, .find, .act, .menu__list, .switch, .toc a")) {
       if (!bar.checkVisibility({ visibilityProperty: true })) continue;
       const { left, right } = bar.getBoundingClientRect();
       for (const child of bar.children) {
@@ -56,6 +56,12 @@ export function overflow(page) {
         if (child.clientWidth > 0 && getComputedStyle(child).overflowX === "visible" && child.scrollWidth > child.clientWidth + 1) found.push(`what is in ${name(child)} sticks out of it`);
         if (own.width > 0 && getComputedStyle(child).position !== "absolute" && (own.right > right + 1 || own.left < left - 1)) found.push(`${name(child)} sticks out of ${name(bar)}`);
       }
+    }
+    const [bar, land, back] = [".work > .bar", ".land", ".turn .back"].map((it) => document.querySelector(it));
+    if (bar && bar.getBoundingClientRect().bottom > land.getBoundingClientRect().top + 1) found.push("the bar lies over the lesson");
+    for (const part of back ? [back, ...back.querySelectorAll(".long, .short")] : []) {
+      // A long title may end in dots, a letter of it is none.
+      if (part.clientWidth > 0 && part.clientWidth < 60 && part.scrollWidth > part.clientWidth + 1) found.push("the name of the page before is cut");
     }
     return found;
   });

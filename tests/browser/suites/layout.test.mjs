@@ -178,11 +178,19 @@ test("light and dark by the switch, remembered, with and without a script", asyn
 
 test("the menu fits a laptop's screen without scrolling", async () => {
   const visitor = await Visitor.arrive(service);
+  const { page } = visitor;
   await visitor.open("harbour/walk/2");
-  await visitor.page.locator("#menu summary").click();
-  const over = await visitor.page.locator(".menu__list").evaluate(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight);
-  await visitor.shot("wide-menu");
-  assert.ok(over <= 0, `${over} pixels are hidden`);
+  await page.locator("#menu summary").click();
+  for (const size of ["normal", "projector"]) {
+    await page.locator(`.choice [name="size"][value="${size}"]`).click();
+    for (const [width, height] of [[1280, 800], [1440, 900], [1366, 620], [1024, 600]]) {
+      await page.setViewportSize({ width, height });
+      const over = await page.locator(".menu__list").evaluate(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight);
+      await visitor.shot(`wide-menu-${size}-${width}`);
+      assert.ok(over <= 0, `${over} pixels are hidden at ${width} × ${height}, ${size}`);
+    }
+  }
+  await page.locator('.choice [name="size"][value="normal"]').click();
   await visitor.leave();
 });
 

@@ -28,12 +28,13 @@ pub fn unescape(html: &str) -> String {
         .replace("&amp;", "&")
 }
 
-/// What fits beside the buttons of an action at the narrowest: a lesson of 400 px, or a phone.
+/// What fits beside the button of an action on a phone. A wider page has each command beside its buttons or above
+/// them, as it fits (`actions.css`).
 const ROW_LETTERS: usize = 32;
 
 /// A block with an action, numbered on its page; `code` is the HTML of `text`.
 ///
-/// Where the buttons stand is decided here and not by what fits: a block keeps its height whatever its buttons say.
+/// A block keeps its height whatever its buttons say: where they stand follows from the command alone.
 pub fn block(number: usize, verb: ActionVerb, text: &str, code: &str) -> String {
     let attributes = attributes(number, verb);
     let class = if text.contains('\n') || text.chars().count() > ROW_LETTERS { "act act--long" } else { "act" };
