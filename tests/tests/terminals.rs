@@ -52,6 +52,8 @@ fn a_late_viewer_of_much_output_gets_a_picture_and_the_program_on_its_own_screen
     let machine = Machine::new();
     let sandbox = machine.sandbox();
     let mut writer = Terminal::look(&sandbox.socket, 1, 1, LARGE);
+    writer.type_text("echo be''low\r");
+    writer.shows("below");
     writer.type_text(
         "printf '\\033[?1049h\\033[?1h'; for n in $(seq 40000); do printf '\\033[Htop %06d is here\\033[K\\r\\n' $n; done; printf 'LA%s' ST; read\r",
     );
@@ -61,6 +63,8 @@ fn a_late_viewer_of_much_output_gets_a_picture_and_the_program_on_its_own_screen
     let picture = String::from_utf8_lossy(&late.picture).into_owned();
     assert!(picture.contains("\x1b[?1049h") && picture.contains("\x1b[?1h"), "{picture:?}");
     assert!(picture.contains("top 040000") && picture.contains("LAST"), "{picture:?}");
+    let (shell, _) = picture.split_once("\x1b[?1049h").expect("two screens");
+    assert!(shell.contains("below"), "the shell's screen is not kept: {shell:?}");
     assert!(picture.len() < 64 * 1024, "{} bytes", picture.len());
     assert_eq!((late.replay, late.lost > 0), (0, true));
 }

@@ -10,6 +10,7 @@ pub mod protocol;
 mod ring;
 mod marks;
 mod modes;
+mod drawing;
 mod picture;
 mod typing;
 mod enter;

@@ -26,6 +26,8 @@ type Set = BTreeMap<u16, bool>;
 pub struct Modes {
     first: Set,
     switches: VecDeque<(u64, Switch)>,
+    /// Where the program in front switched to its own screen.
+    entered: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,9 @@ impl Modes {
             Mark::Reset => Switch::Reset,
             _ => return,
         };
+        if let Mark::AlternateScreen(on) = mark {
+            self.entered = on.then(|| self.entered.unwrap_or(offset));
+        }
         if self.switches.len() == SWITCHES_MAX {
             self.drop_first();
         }
@@ -65,12 +70,20 @@ impl Modes {
 
     /// Whether the alternate screen is in front.
     pub fn alternate(&self) -> bool {
-        self.last().get(&ALTERNATE).copied().unwrap_or(false)
+        self.entered.is_some()
     }
 
-    /// The modes where the scrollback begins, as a terminal is told them.
-    pub fn at_start(&self) -> String {
-        sequences(&self.first, true)
+    /// Where the program that has the alternate screen switched to it.
+    pub fn entered(&self) -> Option<u64> {
+        self.entered
+    }
+
+    /// The modes at `offset`, as a terminal is told them.
+    pub fn at(&self, offset: u64) -> String {
+        let mut set = self.first.clone();
+        let before = self.switches.iter().take_while(|&&(at, _)| at <= offset);
+        before.for_each(|&(_, switch)| apply(&mut set, switch));
+        sequences(&set, true)
     }
 
     /// The modes at its end, but for the screen in front.
@@ -119,13 +132,14 @@ mod tests {
         modes.heard(10, Mark::AlternateScreen(true));
         modes.heard(20, Mark::Mode(1, true));
         modes.heard(30, Mark::Mode(25, false));
+        assert_eq!((modes.entered(), modes.at(10)), (Some(10), "\x1b[?1049h".into()));
         modes.begin_at(20);
-        assert_eq!(modes.at_start(), "\x1b[?1049h\x1b[?1h");
+        assert_eq!(modes.at(20), "\x1b[?1049h\x1b[?1h");
         assert_eq!(modes.at_end(), "\x1b[?1h\x1b[?25l");
         assert!(modes.alternate());
         modes.heard(40, Mark::AlternateScreen(false));
         assert!(!modes.alternate());
-        assert_eq!(modes.at_start(), "\x1b[?1049h\x1b[?1h", "it still began there");
+        assert_eq!(modes.at(20), "\x1b[?1049h\x1b[?1h", "it still began there");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use vt100::Parser;
 use vt100::capture::{BasicFormattedCaptureRange, BasicFormattedCaptureState};
 
-use super::modes::Modes;
+use super::drawing::Drawing;
 
 /// Parsing a whole scrollback of text takes a third of it. In processor time: a busy machine makes no poorer
 /// pictures.
@@ -30,45 +30,83 @@ const SCROLLED_CELLS_MAX: usize = 200_000;
 /// A larger picture, of a screen where every letter has its own colour, is more than the scrollback itself.
 const PICTURE_MAX: usize = 512 * 1024;
 
-/// Draws `pieces` of output, which begin in the modes of `modes`, on a terminal of `size`.
-/// `None`: too much work, or too much to say; then the bytes themselves must do.
-pub fn picture(size: (u16, u16), modes: &Modes, pieces: [&[u8]; 2]) -> Option<Vec<u8>> {
-    let budget = if cfg!(debug_assertions) { BUDGET_DEBUG } else { BUDGET };
-    let draw = || draw(size, modes, pieces, used() + budget);
-    // Neither the parser nor anything else that it touches outlives the closure.
-    catch_unwind(AssertUnwindSafe(draw)).ok().flatten()
+/// Lines of the shell that are kept of what scrolled away above a full-screen program.
+const BELOW_SCROLLED: usize = 200;
+/// The shell's screen below a full-screen program is kept as long as that runs; one that is larger is not.
+const BELOW_MAX: usize = 128 * 1024;
+
+/// Output to draw: `pieces` of it, which begin in the modes `begin`, and end in the modes `end`.
+#[derive(Debug, Clone, Copy)]
+pub struct Output<'a> {
+    pub size: (u16, u16),
+    /// The shell's screen, where the output begins on a program's own: see [`below`].
+    pub below: &'a [u8],
+    pub begin: &'a str,
+    pub pieces: [&'a [u8]; 2],
+    pub end: &'a str,
 }
 
-fn draw((cols, rows): (u16, u16), modes: &Modes, pieces: [&[u8]; 2], until: Duration) -> Option<Vec<u8>> {
-    let scrolled = SCROLLED_CELLS_MAX / usize::from(cols.max(1));
+/// Draws output on a terminal: what scrolled away, both screens, the cursor.
+/// `None`: too much work, or too much to say; then the bytes themselves must do.
+pub fn picture(output: Output) -> Option<Vec<u8>> {
+    guarded(|until| draw(output, until))
+}
+
+/// Draws the shell's screen as it is when a program switches to its own, with which `output` ends.
+pub fn below(output: Output) -> Option<Vec<u8>> {
+    guarded(|until| {
+        let (mut parser, drawing) = drawn(output, BELOW_SCROLLED, until)?;
+        parser.process(b"\x1b[?1049l");
+        let mut out = Picture::of(BELOW_MAX);
+        out.shell(parser.screen(), &drawing)?;
+        Some(out.text.into_bytes())
+    })
+}
+
+fn guarded(draw: impl FnOnce(Duration) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    let budget = if cfg!(debug_assertions) { BUDGET_DEBUG } else { BUDGET };
+    let until = used() + budget;
+    // Neither the parser nor anything else that it touches outlives the closure.
+    catch_unwind(AssertUnwindSafe(|| draw(until))).ok().flatten()
+}
+
+fn draw(output: Output, until: Duration) -> Option<Vec<u8>> {
+    let scrolled = SCROLLED_CELLS_MAX / usize::from(output.size.0.max(1));
+    let (mut parser, drawing) = drawn(output, scrolled, until)?;
+    let front = parser.screen().alternate_screen().then(|| {
+        let screen = parser.screen();
+        // A region puts the cursor into its corner.
+        [screen.state_formatted(), drawing.region(true), screen.cursor_state_formatted(), screen.attributes_formatted()]
+    });
+    if front.is_some() {
+        parser.process(b"\x1b[?1049l");
+    }
+    let mut out = Picture::of(PICTURE_MAX);
+    out.shell(parser.screen(), &drawing)?;
+    if let Some(front) = front {
+        out.raw("\x1b[?1049h")?;
+        front.iter().try_for_each(|part| out.raw(part))?;
+    }
+    out.raw(&drawing.sets())?;
+    out.raw(output.end)?;
+    Some(out.text.into_bytes())
+}
+
+/// A terminal on which everything stands.
+fn drawn(output: Output, scrolled: usize, until: Duration) -> Option<(Parser, Drawing)> {
+    let (cols, rows) = output.size;
     let mut parser = Parser::new(NonZeroU16::new(rows)?, NonZeroU16::new(cols)?, scrolled);
-    parser.process(modes.at_start().as_bytes());
-    for slice in pieces.iter().flat_map(|piece| piece.chunks(SLICE)) {
-        parser.process(slice);
+    let mut drawing = Drawing::default();
+    let [first, second] = output.pieces;
+    for slice in [output.below, output.begin.as_bytes(), first, second].iter().flat_map(|piece| piece.chunks(SLICE)) {
+        parser.process(&drawing.pass(slice));
         if used() > until {
             return None;
         }
     }
-    let front = parser.screen().alternate_screen().then(|| parser.screen().state_formatted());
     // A sequence that is not complete yet goes on behind the picture, and means nothing there.
     parser.process(b"\x18");
-    if front.is_some() {
-        parser.process(b"\x1b[?1049l");
-    }
-    let mut out = Picture::default();
-    out.write_str("\x1b[m").ok()?;
-    let screen = parser.screen();
-    let range = BasicFormattedCaptureRange::Full(&mut BasicFormattedCaptureState::new());
-    screen.write_contents_formatted_basic(&mut out, range).ok()?;
-    out.write_str("\x1b[m").ok()?;
-    out.raw(&screen.cursor_state_formatted())?;
-    out.raw(&screen.attributes_formatted())?;
-    if let Some(front) = front {
-        out.raw("\x1b[?1049h")?;
-        out.raw(&front)?;
-    }
-    out.raw(&modes.at_end())?;
-    Some(out.text.into_bytes())
+    Some((parser, drawing))
 }
 
 /// Processor time of this thread so far.
@@ -77,15 +115,30 @@ fn used() -> Duration {
 }
 
 /// Lines end as a terminal's do, and the whole has a limit.
-#[derive(Default)]
 struct Picture {
     text: String,
+    max: usize,
 }
 
 impl Picture {
+    fn of(max: usize) -> Self {
+        Self { text: String::new(), max }
+    }
+
+    /// The shell's screen, with what scrolled away above it.
+    fn shell(&mut self, screen: &vt100::Screen, drawing: &Drawing) -> Option<()> {
+        self.raw("\x1b[m")?;
+        let range = BasicFormattedCaptureRange::Full(&mut BasicFormattedCaptureState::new());
+        screen.write_contents_formatted_basic(self, range).ok()?;
+        self.raw("\x1b[m")?;
+        self.raw(&drawing.region(false))?;
+        self.raw(&screen.cursor_state_formatted())?;
+        self.raw(&screen.attributes_formatted())
+    }
+
     fn raw(&mut self, text: &str) -> Option<()> {
         self.text.push_str(text);
-        (self.text.len() <= PICTURE_MAX).then_some(())
+        (self.text.len() <= self.max).then_some(())
     }
 }
 
@@ -97,7 +150,7 @@ impl Write for Picture {
                 None => self.text.push_str(piece),
             }
         }
-        if self.text.len() <= PICTURE_MAX { Ok(()) } else { Err(fmt::Error) }
+        if self.text.len() <= self.max { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -106,6 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::marks::{Mark, Marks};
+    use super::super::modes::Modes;
     use super::*;
 
     const SIZE: (u16, u16) = (40, 10);
@@ -123,9 +177,22 @@ mod tests {
         modes
     }
 
+    /// The picture of `pieces`, which begin at `offset` of what `modes` has heard.
+    fn picture_in(modes: &Modes, offset: u64, pieces: [&[u8]; 2]) -> Option<Vec<u8>> {
+        picture(Output { size: SIZE, below: b"", begin: &modes.at(offset), pieces, end: &modes.at_end() })
+    }
+
+    fn picture_of(bytes: &[u8]) -> Vec<u8> {
+        picture_in(&modes_of(bytes), 0, [bytes, &[]]).expect("a picture")
+    }
+
+    fn alone(size: (u16, u16), bytes: &[u8]) -> Output<'_> {
+        Output { size, below: b"", begin: "", pieces: [bytes, &[]], end: "" }
+    }
+
     /// The picture of `bytes` looks like `bytes`.
     fn same(bytes: &[u8]) -> vt100::Screen {
-        let picture = picture(SIZE, &modes_of(bytes), [bytes, &[]]).expect("a picture");
+        let picture = picture_of(bytes);
         let (drawn, real) = (screen_of(&picture), screen_of(bytes));
         assert_eq!(drawn.contents(), real.contents());
         assert_eq!(drawn.cursor_position(), real.cursor_position());
@@ -150,8 +217,7 @@ mod tests {
     fn a_full_screen_program_comes_back_and_so_does_the_shell_below_it() {
         let bytes = b"$ vim\r\n\x1b[?1049h\x1b[?1h\x1b=\x1b[?1006;1002h\x1b[H\x1b[2J~\r\n~\x1b[5;3Hword\x1b[10;1H\x1b[7m-- INSERT --\x1b[m\x1b[5;7H";
         same(bytes);
-        let back =
-            [picture(SIZE, &modes_of(bytes), [bytes, &[]]).expect("a picture"), b"\x1b[?1049l".to_vec()].concat();
+        let back = [picture_of(bytes), b"\x1b[?1049l".to_vec()].concat();
         assert_eq!(screen_of(&back).contents(), screen_of(&[&bytes[..], b"\x1b[?1049l"].concat()).contents());
     }
 
@@ -161,10 +227,42 @@ mod tests {
         modes.heard(5, Mark::AlternateScreen(true));
         modes.heard(6, Mark::Mode(1, true));
         modes.begin_at(10);
-        let picture = picture(SIZE, &modes, [b"\x1b[H\x1b[2Jtop", b" - 12:00"]).expect("a picture");
+        let picture = picture_in(&modes, 10, [b"\x1b[H\x1b[2Jtop", b" - 12:00"]).expect("a picture");
         let drawn = screen_of(&picture);
         assert!(drawn.alternate_screen() && drawn.application_cursor());
         assert_eq!(drawn.contents(), "top - 12:00");
+    }
+
+    #[test]
+    fn the_shell_below_a_program_is_kept_when_its_bytes_are_gone() {
+        let shell = b"\x1b[32m$\x1b[m make\r\nall done\r\n$ top\r\n\x1b[?1049h";
+        let below = below(alone(SIZE, shell)).expect("a picture");
+        let output = Output { below: &below, begin: "\x1b[?1049h", ..alone(SIZE, b"\x1b[H\x1b[2Jtop - 12:00") };
+        let picture = picture(output).expect("a picture");
+        assert_eq!(screen_of(&picture).contents(), "top - 12:00");
+        let back = screen_of(&[&picture[..], b"\x1b[?1049l"].concat());
+        assert_eq!(back.contents(), "$ make\nall done\n$ top");
+        assert_eq!(back.cursor_position(), (3, 0));
+    }
+
+    #[test]
+    fn boxes_are_boxes_and_what_comes_next_too() {
+        let bytes = b"\x1b[?1049h\x1b[H\x1b[2J\x1b(0lqk\x1b(B a\r\n\x1b(0mq";
+        let picture = picture_of(bytes);
+        assert_eq!(screen_of(&picture).contents(), "┌─┐ a\n└─");
+        assert!(picture.ends_with(b"\x1b(0"), "the next letter is a line too");
+        assert_eq!(screen_of(&picture).cursor_position(), (1, 2));
+    }
+
+    #[test]
+    fn a_region_that_was_left_set_goes_on_scrolling_alone() {
+        for screen in ["", "\x1b[?1049h"] {
+            let bytes = format!("{screen}\x1b[H\x1b[2Jhead\x1b[10;1Hfoot\x1b[2;9r\x1b[9;1Hline").into_bytes();
+            let more: Vec<u8> = (0..20).flat_map(|n| format!("\r\nline {n}").into_bytes()).collect();
+            let drawn = screen_of(&[picture_of(&bytes), more.clone()].concat());
+            assert_eq!(drawn.contents(), screen_of(&[bytes, more].concat()).contents());
+            assert!(drawn.contents().starts_with("head\n") && drawn.contents().ends_with("\nfoot"));
+        }
     }
 
     #[test]
@@ -178,7 +276,7 @@ mod tests {
     fn work_without_end_is_given_up() {
         let hostile = b"x\x1b[65535b".repeat(100_000);
         let begin = used();
-        assert!(draw(SIZE, &Modes::default(), [&hostile, &[]], begin + Duration::from_millis(20)).is_none());
+        assert!(draw(alone(SIZE, &hostile), begin + Duration::from_millis(20)).is_none());
         // One slice past the budget is a small part of the whole, which takes minutes.
         assert!(used() - begin < Duration::from_secs(10));
     }
@@ -188,7 +286,7 @@ mod tests {
         let size = (500, 300);
         let cells: String = (0..150_000).map(|n| format!("\x1b[38;2;{};1;2;48;2;3;{};4mx", n % 256, n % 255)).collect();
         let until = used() + Duration::from_secs(600);
-        assert!(draw(size, &Modes::default(), [cells.as_bytes(), &[]], until).is_none());
+        assert!(draw(alone(size, cells.as_bytes()), until).is_none());
     }
 
     /// What hostile output is made of.
@@ -212,7 +310,10 @@ mod tests {
         fn whatever_is_printed_nothing_breaks(pieces in prop::collection::vec(piece(), 0..60), cols in 2u16..200, rows in 1u16..60, cut in any::<prop::sample::Index>()) {
             let bytes = pieces.concat();
             let at = cut.index(bytes.len() + 1);
-            draw((cols, rows), &modes_of(&bytes[..at]), [&bytes[at..], &[]], used() + Duration::from_secs(60));
+            let modes = modes_of(&bytes[..at]);
+            let (begin, end) = (modes.at(at as u64), modes.at_end());
+            let output = Output { size: (cols, rows), below: b"", begin: &begin, pieces: [&bytes[at..], &[]], end: &end };
+            draw(output, used() + Duration::from_secs(60));
         }
     }
 }

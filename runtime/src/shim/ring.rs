@@ -25,6 +25,11 @@ impl Ring {
         self.end
     }
 
+    /// Where it begins once `coming` more bytes are in it.
+    pub fn start_after(&self, coming: usize) -> u64 {
+        self.start().max((self.end + coming as u64).saturating_sub(RING_MAX as u64))
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
         self.end += bytes.len() as u64;
         let bytes = &bytes[bytes.len().saturating_sub(RING_MAX)..];

@@ -26,8 +26,8 @@ use super::ring::{RING_MAX, Ring};
 use super::typing::{Effects, Typing};
 use super::wire::{RunFlags, ToViewer, WINDOW};
 use input::{Pending, Typed};
-use view::Drawn;
 pub use view::View;
+use view::{Below, Drawn};
 
 /// How long a terminal that nobody looks at is held back before it is drained.
 pub const HOLD_BACK: Duration = Duration::from_secs(30);
@@ -87,6 +87,8 @@ pub struct Terminal {
     writer: Option<u128>,
     /// The last picture, until there is more output.
     drawn: Option<Drawn>,
+    /// The shell's screen below a program whose beginning is not kept.
+    below: Option<Below>,
     /// A row is missing until then.
     nudged_until: Option<Instant>,
     /// The last byte that somebody has seen, and since when nobody looks.
@@ -116,6 +118,7 @@ impl Terminal {
             size: FIRST_SIZE,
             writer: None,
             drawn: None,
+            below: None,
             nudged_until: None,
             seen: 0,
             unwatched_since: Some(now),
@@ -190,6 +193,7 @@ impl Terminal {
             }
         });
         self.drawn = None;
+        self.keep_below(bytes.len());
         self.ring.push(bytes);
         self.modes.begin_at(self.ring.start());
         let mut news = News::default();

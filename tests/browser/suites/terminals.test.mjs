@@ -85,6 +85,7 @@ test("a program's question is answered once, however many pages show it", async 
 
 test("a full-screen program comes back as it was when more was printed than is kept", async () => {
   const visitor = await atPrompt();
+  await visitor.command("echo below-the-program-$((3 + 4))", "below-the-program-7");
   await visitor.type("printf '\\033[?1049h\\033[?1h\\033[?2004h\\033[?25l'; for n in $(seq 1 30000); do printf '\\033[H\\033[7mtop %06d\\033[m\\033[K\\033[5;10Hrow five %06d\\033[K' $n $n; done; printf '\\033[12;3HLA%s' ST; read -rsn1; printf '\\033[?1049l\\033[?25h\\033[?1l'\n");
   await visitor.sees("LAST", 60_000);
   const before = await visitor.screen();
@@ -95,8 +96,9 @@ test("a full-screen program comes back as it was when more was printed than is k
   assert.match(before, /top 030000\n[\s\S]*row five 030000/);
   await visitor.shot("terminals-picture");
   await visitor.type("q");
-  // The shell's own screen is older than what is kept: the prompt is there, and the page says how much is not.
+  // The bytes that drew the shell's own screen are gone; its picture is not.
   await visitor.prompt();
+  await visitor.sees("below-the-program-7");
   await visitor.command("echo back-$((2 + 2))", "back-4");
   await visitor.leave();
 });

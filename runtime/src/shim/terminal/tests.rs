@@ -76,6 +76,26 @@ fn a_viewer_goes_on_where_it_was_and_is_told_what_is_gone() {
 }
 
 #[test]
+fn a_program_that_has_drawn_more_than_is_kept_leaves_the_shell_below_it() {
+    let mut terminal = running();
+    let now = Instant::now();
+    terminal.output(b"$ make\r\nall done\r\n$ top\r\n\x1b[?1049h", now);
+    let drawn = b"\x1b[Htop of it all\x1b[K\r\n".repeat(BURST_MAX / 32);
+    while terminal.ring.start() < 3 * RING_MAX as u64 {
+        terminal.output(&drawn, now);
+    }
+    let (_, frames) = view(&mut terminal, 1, 0);
+    let ToViewer::Screen { bytes } = &frames[1] else { panic!("a picture") };
+    let picture = String::from_utf8_lossy(bytes);
+    let (shell, program) = picture.split_once("\x1b[?1049h").expect("two screens");
+    assert!(shell.contains("$ make\r\nall done\r\n$ top"), "{shell:?}");
+    assert!(program.contains("top of it all"), "{program:?}");
+    // The next program begins on another shell.
+    terminal.output(b"\x1b[?1049l$ clear\r\n", now);
+    assert!(terminal.below.is_none());
+}
+
+#[test]
 fn a_picture_is_drawn_once_until_there_is_more_to_see_or_another_size() {
     let mut terminal = running();
     let line = b"0123456789abcde\n".repeat(RING_MAX / 16 + 1);

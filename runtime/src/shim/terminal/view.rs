@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{BURST_MAX, ROWS, Shell, Terminal};
 use crate::shim::frames::Frames;
-use crate::shim::picture::picture;
+use crate::shim::picture::{Output, below, picture};
 use crate::shim::wire::{ToViewer, WINDOW};
 
 /// A viewer that cannot follow gets a picture so often at most: each is the work of some milliseconds.
@@ -50,6 +50,16 @@ pub(super) struct Drawn {
     size: (u16, u16),
     /// `None`: there is none, see [`picture`].
     picture: Option<Vec<u8>>,
+}
+
+/// What the shell's screen is made of when it is about to go: this much before a program switched to its own.
+const BELOW_FROM: u64 = 64 * 1024;
+
+/// The shell's screen below the program that switched to its own at `entered`.
+#[derive(Debug)]
+pub(super) struct Below {
+    entered: u64,
+    picture: Vec<u8>,
 }
 
 impl Terminal {
@@ -116,7 +126,7 @@ impl Terminal {
         let (offset, screen) = match self.picture(offset) {
             Some(picture) => (end, picture),
             // Then the bytes themselves, in the modes that they began in.
-            None => (offset, self.modes.at_start().into_bytes()),
+            None => (offset, self.modes.at(offset).into_bytes()),
         };
         (view.next, view.acked) = (offset, offset);
         let pieces = screen.chunks(SCREEN_PIECE).map(|piece| ToViewer::Screen { bytes: piece.to_vec() });
@@ -126,12 +136,33 @@ impl Terminal {
     /// Of the output from `offset` to its end; the same until there is more of it.
     fn picture(&mut self, offset: u64) -> Option<Vec<u8>> {
         let size = self.size;
-        let draw = || picture(size, &self.modes, self.ring.get(offset, usize::MAX));
-        match &self.drawn {
-            Some(drawn) if drawn.size == size => {}
-            _ => self.drawn = Some(Drawn { size, picture: draw() }),
+        if self.drawn.as_ref().is_none_or(|drawn| drawn.size != size) {
+            let below = self.below.as_ref().filter(|below| self.modes.entered() == Some(below.entered));
+            // From where the program switched on, unless that is gone too; else from the beginning.
+            let (below, from) = below.map_or((&[][..], offset), |it| (&it.picture[..], it.entered.max(offset)));
+            let pieces = self.ring.get(from, usize::MAX);
+            let (begin, end) = (self.modes.at(from), self.modes.at_end());
+            let picture = picture(Output { size, below, begin: &begin, pieces, end: &end });
+            self.drawn = Some(Drawn { size, picture });
         }
         self.drawn.as_ref().and_then(|drawn| drawn.picture.clone())
+    }
+
+    /// Before the bytes that drew the shell's screen go, which a program's own covers, draws it from the last of
+    /// them. `coming`: how many more bytes there will be.
+    pub(super) fn keep_below(&mut self, coming: usize) {
+        let Some(entered) = self.modes.entered() else { return self.below = None };
+        let start = self.ring.start_after(coming);
+        let goes = start > self.ring.start() && start > entered.saturating_sub(BELOW_FROM);
+        let is_kept = self.below.as_ref().is_some_and(|below| below.entered == entered);
+        if is_kept || !goes || entered <= self.ring.start() || entered > self.ring.end() {
+            return;
+        }
+        let from = self.ring.clean_start();
+        let pieces = self.ring.get(from, entered.saturating_sub(from) as usize);
+        let output = Output { size: self.size, below: &[], begin: &self.modes.at(from), pieces, end: "" };
+        // What cannot be drawn is as good as empty, and not tried again with every burst.
+        self.below = Some(Below { entered, picture: below(output).unwrap_or_default() });
     }
 
     fn attached(&self, view: &View, replay: u64, lost: u64, screen: bool) -> ToViewer {
