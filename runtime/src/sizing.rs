@@ -114,12 +114,14 @@ impl fmt::Display for Capacity {
         let Self { learners, bound, host, budget } = self;
         write!(
             out,
-            "{learners}, limited by {bound}: {} of memory with {} for each, {} processors with {LEARNERS_PER_PROCESSOR} \
-             learners on each, {} of disk with {} for each",
+            "{learners}, limited by {bound}: {} of memory without {} that are kept back, {} for each; {} processors, \
+             {LEARNERS_PER_PROCESSOR} learners on each; {} of disk without {} that are kept back, {} for each",
             size(host.memory_bytes),
+            size(memory_kept_bytes(host.memory_bytes)),
             size(budget.memory_bytes),
             host.processors,
             size(host.disk_bytes),
+            size(DISK_KEPT_BYTES),
             size(budget.disk_bytes),
         )
     }
@@ -170,6 +172,6 @@ mod tests {
     #[test]
     fn it_says_what_limits_and_by_how_much() {
         let host = Host { memory_bytes: 16 * GIB, processors: 2, disk_bytes: 100 * GIB };
-        insta::assert_snapshot!(Capacity::of(host, &Limits::default()), @"40, limited by processors: 17 GB of memory with 357 MB for each, 2 processors with 20 learners on each, 107 GB of disk with 268 MB for each");
+        insta::assert_snapshot!(Capacity::of(host, &Limits::default()), @"40, limited by processors: 17 GB of memory without 2147 MB that are kept back, 357 MB for each; 2 processors, 20 learners on each; 107 GB of disk without 2147 MB that are kept back, 268 MB for each");
     }
 }

@@ -50,7 +50,7 @@ pub fn examine(settings: &Settings) -> Report {
     let listen = (!serves).then_some(settings.web.listen);
     let debian_mirror = settings.images.debian_mirror.as_deref();
     let cgroup_parent = settings.cgroup.parent.as_deref();
-    Report::new(&probe::examine(&Place { data, listen, debian_mirror, cgroup_parent }))
+    Report::new(&probe::examine(&Place { data, listen, debian_mirror, cgroup_parent, limits: &settings.sandbox }))
 }
 
 impl Report {
@@ -175,7 +175,9 @@ fn without(need: Need) -> &'static str {
 
 fn found(cause: &Cause) -> String {
     match cause {
-        Cause::Setting { name: name @ "fs.file-max", is, .. } => format!("too few: {name} is {is}"),
+        Cause::FewFiles { max, each } => {
+            format!("fs.file-max lets the whole host have {max} open, and one sandbox may have {each}")
+        }
         Cause::Setting { name, is, .. } => format!("forbidden: {name} is {is}"),
         Cause::Confined => {
             "forbidden to this program by a security module, such as AppArmor, or by an outer container".into()
@@ -203,6 +205,14 @@ fn remedy(need: Need, cause: &Cause) -> String {
         (_, Cause::NotRoot) => "run it with sudo".into(),
         (_, Cause::Setting { name, wanted, .. }) => {
             format!("sysctl -w {name}={wanted}; to keep it, the line {name}={wanted} in /etc/sysctl.d/60-quayside.conf")
+        }
+        (_, Cause::FewFiles { .. }) => {
+            let no_bound = "fs.file-max=9223372036854775807";
+            format!(
+                "take that bound away, as systemd does at boot: memory limits count open files too; \
+                 sysctl -w {no_bound} (the largest number that the kernel takes), and to keep it that line in \
+                 /etc/sysctl.d/60-quayside.conf"
+            )
         }
         (_, Cause::Confined) => {
             "aa-status shows which profile confines it; allow userns and mount there; in a container, run it privileged"
@@ -307,6 +317,7 @@ mod tests {
             finding(Need::DataDirectory, State::Weak(Cause::MountedWith { path: "/srv".into(), option: "nosuid" })),
             finding(Need::Disk, State::Weak(Cause::Little { has: 700 << 20, wanted: 2 << 30 })),
             finding(Need::Mirror, State::Weak(Cause::Absent)),
+            finding(Need::OpenFiles, State::Weak(Cause::FewFiles { max: 2_466_177, each: 2_097_152 })),
             finding(Need::Port, State::Missing(Cause::Taken(listen))),
         ]
     }
@@ -339,6 +350,6 @@ mod tests {
         let report = Report::new(&weak.collect::<Vec<_>>());
         assert!(report.can_serve);
         assert_eq!(report.refusal(), None);
-        assert!(report.text().ends_with("this host can serve; 5 weak\n"), "{}", report.text());
+        assert!(report.text().ends_with("this host can serve; 6 weak\n"), "{}", report.text());
     }
 }

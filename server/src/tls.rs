@@ -202,13 +202,13 @@ impl ResolvesServerCert for Certificate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::process::Command;
 
     use super::*;
 
     /// A pair made by openssl, as operators make theirs.
-    fn pair(directory: &Path, more: &[&str]) -> Files {
+    pub(crate) fn pair(directory: &Path, more: &[&str]) -> Files {
         let at = |name: &str| directory.join(name);
         let files = Files { certificate: at("certificate.pem"), key: at("key.pem") };
         let made = Command::new("openssl")

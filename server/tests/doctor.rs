@@ -44,6 +44,17 @@ fn this_host_can_serve_and_nothing_is_left_of_finding_out() {
 }
 
 #[test]
+fn how_many_learners_there_is_room_for_follows_from_the_settings() {
+    let output = Command::new(QUAYSIDE)
+        .args(["doctor", "--listen", "127.0.0.1:0"])
+        .env("QUAYSIDE_SANDBOX_MEMORY", "3 GiB")
+        .output()
+        .expect("quayside runs");
+    let text = text(&output);
+    assert!(line(&text, "learners at once").contains("kept back, 1073 MB for each; "), "{text}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_and_the_host_cannot_serve() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = held.local_addr().expect("its address").to_string();

@@ -90,6 +90,8 @@ pub const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 pub enum Cause {
     /// A setting of the kernel's forbids it: `name` is `is`, and should be `wanted`.
     Setting { name: &'static str, is: String, wanted: &'static str },
+    /// The whole host may have so many files open (`fs.file-max`), and one sandbox so many.
+    FewFiles { max: u64, each: u64 },
     /// A profile of AppArmor's, or another security module, forbids it to this program.
     Confined,
     /// Only root may.

@@ -52,6 +52,8 @@ pub struct Place<'a> {
     pub debian_mirror: Option<&'a str>,
     /// Where sandboxes' groups are to go, if somebody has said it.
     pub cgroup_parent: Option<&'a Path>,
+    /// What one sandbox may take.
+    pub limits: &'a Limits,
 }
 
 /// Looks at everything that a service at `place` would need. Changes nothing that lasts; the caller has one
@@ -101,8 +103,8 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::DataDirectory, data_directory(place.data));
     add(Need::Disk, room(place.data));
     add(Need::Memory, memory());
-    add(Need::Learners, learners(place.data));
-    add(Need::OpenFiles, open_files());
+    add(Need::Learners, learners(place));
+    add(Need::OpenFiles, open_files(place.limits));
     if let Some(listen) = place.listen {
         add(Need::Port, port(listen));
     }
@@ -444,12 +446,12 @@ fn memory() -> State {
     }
 }
 
-fn learners(data: &Path) -> State {
-    let host = match machine(data) {
+fn learners(place: &Place) -> State {
+    let host = match machine(place.data) {
         Ok(host) => host,
         Err(error) => return State::Weak(Cause::Other(format!("cannot tell: {error}"))),
     };
-    let capacity = Capacity::of(host, &Limits::default());
+    let capacity = Capacity::of(host, place.limits);
     match capacity.learners {
         0 => State::Weak(Cause::Other(capacity.to_string())),
         _ => State::Present(capacity.to_string()),
@@ -458,13 +460,10 @@ fn learners(data: &Path) -> State {
 
 /// The kernel counts open files of all users together, by default as many as a tenth of memory holds. systemd
 /// takes that bound away, as memory limits count them too; where nobody did, one sandbox can reach it.
-fn open_files() -> State {
-    let limits = Limits::default();
-    let wanted = 2 * limits.pids_max * limits.files_max;
+fn open_files(limits: &Limits) -> State {
+    let each = limits.pids_max * limits.files_max;
     match fs::read_to_string("/proc/sys/fs/file-max").ok().and_then(|text| text.trim().parse::<u64>().ok()) {
-        Some(max) if max < wanted => {
-            State::Weak(Cause::Setting { name: "fs.file-max", is: max.to_string(), wanted: "9223372036854775807" })
-        }
+        Some(max) if max < 2 * each => State::Weak(Cause::FewFiles { max, each }),
         Some(NO_FILE_LIMIT..) => State::Present("no limit".into()),
         Some(max) => State::Present(max.to_string()),
         None => State::Weak(Cause::Other("/proc/sys/fs/file-max does not say".into())),

@@ -138,6 +138,10 @@ impl<'a> Keeper<'a> {
             ending: false,
         };
         alive.into_iter().filter(|record| record.kept).for_each(|record| keeper.adopt(record));
+        let go_on = keeper.sandboxes.values().filter(|sandbox| matches!(sandbox, Sandbox::Running { .. })).count();
+        if go_on > 0 {
+            (keeper.log)(Tone::Progress, None, &format!("sandboxes of an earlier start that go on: {go_on}"));
+        }
         Ok(keeper)
     }
 

@@ -147,17 +147,7 @@ impl Store {
 
     /// A transaction that holds the write lock from here.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        let begin = || self.writer.begin_with("BEGIN IMMEDIATE");
-        let begun = match begin().await {
-            // SQLite takes a change back by itself when the disk is full, and the connection counts it as open still.
-            Err(sqlx::Error::InvalidSavePointStatement) => {
-                let confused = self.writer.acquire().await.map_err(|source| self.failed(source))?;
-                confused.close().await.map_err(|source| self.failed(source))?;
-                begin().await
-            }
-            begun => begun,
-        };
-        begun.map_err(|source| self.failed(source))
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|source| self.failed(source))
     }
 }
 

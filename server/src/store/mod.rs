@@ -21,8 +21,11 @@ mod conformance;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 
 pub use error::StoreError;
 pub use learners::{DEVICES_MAX, SEEN_EVERY_MS};
@@ -59,6 +62,14 @@ pub struct Store {
     reader: SqlitePool,
 }
 
+/// Whether a connection that is given back may be used again. On a full disk SQLite ends a transaction by itself; sqlx
+/// counts it as open all the same, and would make what follows parts of one that nobody commits.
+async fn is_whole(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Behind the answer, a transaction that was dropped has been rolled back.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 impl Store {
     /// Opens the store in `dir`, makes it if it is not there, and brings it up to date.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
@@ -75,7 +86,11 @@ impl Store {
             .pragma("cache_size", format!("-{PAGE_CACHE_KIB}"))
             .busy_timeout(BUSY_TIMEOUT);
         let pool = |size: u32| {
-            SqlitePoolOptions::new().max_connections(size).min_connections(1).acquire_timeout(ACQUIRE_TIMEOUT)
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .min_connections(1)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .after_release(|connection, _| Box::pin(is_whole(connection)))
         };
         let on_opening = |source| StoreError::opening(&path, source);
         let writer = pool(1).connect_with(options.clone()).await.map_err(on_opening)?;

@@ -95,7 +95,8 @@ impl From<StoreError> for WebError {
         tracing::error!(error = %chain(&error), "the store");
         let message = match error {
             StoreError::Full { .. } => {
-                "The service's disk is full, so nothing new can be begun. What runs goes on. Tell whoever runs it."
+                "The service's disk is full, so nothing new can be begun. Machines that run go on, but may not be able \
+                 to write. Tell whoever runs it."
             }
             _ => "The service cannot use its store now. What runs goes on. Try again in a moment.",
         };

@@ -1,6 +1,7 @@
 // Whatever breaks between the learner and the shell: the same terminal, the same screen, not a byte lost or doubled.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { Service } from "../harness/service.mjs";
 import { pause, until } from "../harness/until.mjs";
@@ -214,6 +215,7 @@ test("the whole service is restarted, and everybody is back in the same terminal
   assert.ok(service.sandboxes().length >= 2, "the machines go on");
   await service.start();
   await visitor.connected(30_000);
+  assert.match(readFileSync(service.log, "utf8"), /sandboxes of an earlier start that go on: [2-9]/);
   console.log(`${await everyLineOnce(visitor)} lines through a restart of the service`);
   await calm.connected(30_000);
   await calm.command("echo berth=$BERTH.", "berth=seven.");

@@ -71,6 +71,12 @@ export class Keys {
     const key = event.key.toLowerCase();
     if (shortcut(event, this.hooks.isSplit())) return false;
     if (!event.ctrlKey || event.altKey || event.metaKey) return true;
+    // As every other terminal has it and xterm.js has not: "undo" to readline, "go to line" to nano.
+    if (key === "/") {
+      event.preventDefault();
+      this.hooks.type("\x1f");
+      return false;
+    }
     // Ctrl+Shift+V is left to the browser, which answers it with a paste event, on plain http too.
     if (event.shiftKey && key === "v") return false;
     if (key === "c" && (event.shiftKey || this.xterm.hasSelection())) {

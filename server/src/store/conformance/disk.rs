@@ -86,6 +86,41 @@ async fn once_a_full_disk_has_room_the_next_session_begins() {
 }
 
 #[tokio::test]
+async fn what_is_written_after_a_full_disk_lasts_however_often_it_was_full() {
+    let mut fixture = fixture().await;
+    let room = Room { all_max: 20_000, per_learner_max: 20_000, line_max: 1 };
+    let learner = fixture.learner().await;
+    for round in 0..3 {
+        fill(&fixture.store).await;
+        let mut failure = None;
+        for number in 0..2000 {
+            let opening = opening(learner, &format!("{round}-{number}"));
+            failure = fixture.store.open_session(&opening, room, UnixMs(1)).await.err();
+            if failure.is_some() {
+                break;
+            }
+        }
+        assert!(matches!(failure, Some(StoreError::Full { .. })), "{failure:?}");
+        sqlx::query("PRAGMA max_page_count = 100000").execute(&fixture.store.writer).await.expect("pages again");
+    }
+    let learner = fixture.learner().await;
+    let start =
+        async |store: &Store, scenario: &str| store.open_session(&opening(learner, scenario), room, UnixMs(1)).await;
+    // What was there already writes nothing: its transaction is rolled back.
+    let Ok(Opened::New(first)) = start(&fixture.store, "first").await else { panic!("there is room") };
+    assert!(matches!(start(&fixture.store, "first").await, Ok(Opened::Found(_))));
+    let Ok(Opened::New(second)) = start(&fixture.store, "second").await else { panic!("there is room") };
+    for id in [first.id, second.id] {
+        assert!(fixture.store.session(id).await.expect("an answer").is_some(), "others see it");
+    }
+    fixture.store.close().await;
+    fixture.store = Store::open(fixture.dir.path()).await.expect("opened again");
+    for id in [first.id, second.id] {
+        assert!(fixture.store.session(id).await.expect("an answer").is_some(), "it is on the disk");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_opened_names_the_path_and_the_remedy() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("file");
