@@ -232,6 +232,29 @@ async fn two_who_race_with_one_code_get_one_device() {
     assert_eq!(racers.iter().filter(|racer| racer.cookie().is_some()).count(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_lost_is_given_again_to_the_page_that_asked_and_to_no_other() {
+    let installation = Installation::start().await;
+    let learner = installation.client();
+    let id = learner.start_until("ready").await;
+    let code = make_code(&learner).await;
+    let (home, classmate) = (installation.client(), installation.client());
+    let page = look_up(&home, &code).await.body;
+    let form = format!("code={code}&ticket={}", between(&page, "name=\"ticket\" value=\"", "\""));
+    let looked_too = look_up(&classmate, &code).await.body;
+    // The first answer never arrives at home: somebody else of no memory stands for its browser.
+    assert_eq!(installation.client().post("/resume/confirm", &form).await.status, 303);
+    assert_eq!(home.cookie(), None);
+    assert_eq!(home.post("/resume/confirm", &form).await.status, 303);
+    assert_eq!(handle_of(&home).await, handle_of(&learner).await);
+    assert_eq!(home.get(&format!("/api/sessions/{id}")).await.status, 200);
+    let theirs = format!("code={code}&ticket={}", between(&looked_too, "name=\"ticket\" value=\"", "\""));
+    for form in [theirs, format!("code={code}"), format!("code={code}&ticket={}", "0".repeat(64))] {
+        assert_eq!(classmate.post("/resume/confirm", &form).await.status, 410, "{form}");
+    }
+    assert_eq!(classmate.cookie(), None);
+}
+
 // Being forgotten.
 
 #[tokio::test(flavor = "multi_thread")]

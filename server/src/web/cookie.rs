@@ -1,6 +1,7 @@
 //! The cookies that the server reads and writes: who a learner is, and how pages are drawn.
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use sha2::{Digest, Sha256};
 
 use super::look::Choice;
 use super::visit::Scheme;
@@ -19,6 +20,13 @@ pub struct Secret([u8; 32]);
 impl Secret {
     pub fn random() -> Self {
         Self(super::random_bytes())
+    }
+
+    /// What a browser becomes that brings a code and the ticket of the page that asked about it: each time the same.
+    /// `None`: this is no ticket.
+    pub fn of_ticket(ticket: &str, code: &str) -> Option<Self> {
+        let ticket = unhex(ticket)?;
+        Some(Self(Sha256::new().chain_update(ticket).chain_update(code).finalize().into()))
     }
 
     pub fn hash(&self) -> SecretHash {

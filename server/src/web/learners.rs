@@ -2,7 +2,9 @@
 //!
 //! A code is in the body of a POST and in the fragment of a link, so it is in no log, no history and no `Referer`.
 //! Whoever types one is first told whose progress it brings: somebody may have handed out a code of their own, to
-//! watch over another's shoulder.
+//! watch over another's shoulder. The page that says so has a ticket in it, at random, of which and of the code this
+//! browser's secret is made: where the answer is lost on its way, as on bad Wi-Fi, the same form sent again gets the same
+//! cookie, although the code is used by then.
 
 use std::time::{Duration, Instant};
 
@@ -98,9 +100,19 @@ pub async fn resume(State(app): State<App>, Extension(nonce): Extension<Nonce>, 
     form(&app, &nonce, &headers, StatusCode::OK, "", None)
 }
 
+/// How long the same form may be sent again after its code was used.
+const AGAIN_MS: i64 = 10 * 60 * 1000;
+
 #[derive(Deserialize)]
 pub struct CodeForm {
     code: String,
+}
+
+#[derive(Deserialize)]
+pub struct ConfirmForm {
+    code: String,
+    #[serde(default)]
+    ticket: String,
 }
 
 /// Whose progress the code brings. Changes nothing.
@@ -132,6 +144,7 @@ pub async fn look_up(
     let view = ConfirmView {
         frame: app.frame(&nonce, &cookie::line(&headers)),
         code: code.to_string(),
+        ticket: super::hex(&random_bytes::<32>()),
         theirs: summary(&app, learner).await?,
         ours: ours.filter(|ours| !ours.summary.is_empty()),
     };
@@ -144,16 +157,21 @@ pub async fn confirm(
     Extension(visit): Extension<Visit>,
     Extension(nonce): Extension<Nonce>,
     headers: HeaderMap,
-    Form(typed): Form<CodeForm>,
+    Form(typed): Form<ConfirmForm>,
 ) -> Result<Response, WebError> {
     let attempt = Attempt { app: &app, visit: &visit, nonce: &nonce, headers: &headers, typed: &typed.code };
     let from = app.device(&visit, &headers).await?.map(|device| device.id);
     // Always a new secret: the one that is there may have been put there by somebody else.
-    let secret = Secret::random();
+    let secret = Secret::of_ticket(&typed.ticket, &typed.code).unwrap_or_else(Secret::random);
     let device = new_device(&secret, &headers);
     let redeem = async |hash: &SecretHash| {
-        Ok(match app.store().redeem(hash, &device, from, UnixMs::now()).await? {
+        let now = UnixMs::now();
+        Ok(match app.store().redeem(hash, &device, from, now).await? {
             Redeemed::As(learner) => CodeState::Open(learner),
+            Redeemed::Not(CodeState::Used(at)) if now.0 - at.0 < AGAIN_MS => {
+                let again = app.store().device_by_secret(&device.secret).await?;
+                again.map_or(CodeState::Used(at), |device| CodeState::Open(device.learner))
+            }
             Redeemed::Not(state) => state,
         })
     };

@@ -35,11 +35,13 @@ const clipboard = (visitor) => visitor.page.evaluate(() => navigator.clipboard.r
 
 /** Says what it is given, byte by byte, until a Q. */
 const BYTES = `
-import os, tty
+import os, termios, tty
+before = termios.tcgetattr(0)
 tty.setraw(0)
 print("listening", end="\\r\\n", flush=True)
 while (got := os.read(0, 4096)) != b"Q":
     print("got", repr(got)[2:-1], end="\\r\\n", flush=True)
+termios.tcsetattr(0, termios.TCSADRAIN, before)
 `;
 
 /** Prints every letter that the C library knows and asks the terminal how far the cursor went; eight beside an "a" each. */

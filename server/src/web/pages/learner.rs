@@ -85,6 +85,8 @@ pub struct Trouble {
 pub struct ConfirmView {
     pub frame: Frame,
     pub code: String,
+    /// For an answer that is lost on its way: see [`crate::web::learners`].
+    pub ticket: String,
     pub theirs: SummaryView,
     /// What this browser has already.
     pub ours: Option<OursView>,
