@@ -2,6 +2,7 @@
 
 use quayside_runtime::shim::wire::FromViewer;
 use quayside_tests::machine::{Machine, Terminal};
+use quayside_tests::service::memory_kib;
 
 /// A page's two sizes.
 const LARGE: (u16, u16) = (100, 30);
@@ -114,8 +115,15 @@ fn a_viewer_that_stopped_reading_holds_up_nobody() {
     writer.shows("#");
     let mut stuck = Terminal::look(&sandbox.socket, 1, 2, SMALL);
     stuck.stops_reading();
+    // The scrollback is full then, and so is what is on its way to who does not read.
+    writer.type_text("seq 300000; echo ful''l\r");
+    writer.shows("full");
+    let memory_kib = || memory_kib(sandbox.shim_pid() as u32, "status", "VmRSS:");
+    let before = memory_kib();
     writer.type_text("seq 1000000; echo al''l\r");
     writer.shows("all");
+    let grown = memory_kib().saturating_sub(before);
+    assert!(grown < 1024, "the shim has {grown} KiB more than the {before} before");
     writer.type_text("echo key-$((1 + 1))\r");
     writer.shows("key-2");
     // It is told what it missed once it reads again.

@@ -20,6 +20,8 @@ const KEYS_A_CHECK: usize = 150;
 const CHURN_STEP: usize = 250;
 /// Of them at once.
 const CHURN_AT_ONCE: usize = 8;
+/// Terminals that are opened at once in machines that run.
+const OPENED_AT_ONCE: usize = 16;
 
 /// What a service with so many idle sessions takes: memory by part, processor time, descriptors, loop devices.
 pub fn idle(service: &Service, sessions: usize) -> anyhow::Result<()> {
@@ -47,11 +49,34 @@ pub fn idle(service: &Service, sessions: usize) -> anyhow::Result<()> {
         println!("  {name}: {}, {}, {}, {}, {}", part.processes, part.pss_kib, part.rss_kib, ms(used), part.files);
     }
     println!("{sessions} idle sessions: {} loop devices", loop_devices(service));
+    prompts(&mut visitors)?
+        .print(&format!("{sessions} sessions: a second terminal, from its connection to its prompt"));
     let begin = Instant::now();
     visitors.into_iter().try_for_each(Visitor::leave)?;
     wait_until_none(service);
     println!("{sessions} idle sessions: ended in {:.1} s", begin.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What a prompt takes without a machine's start: everybody opens another terminal, so many at once.
+pub fn prompts(visitors: &mut [Visitor]) -> anyhow::Result<Figures> {
+    let mut figures = Figures::new();
+    for some in visitors.chunks_mut(OPENED_AT_ONCE) {
+        let took: Vec<anyhow::Result<Duration>> = std::thread::scope(|scope| {
+            let open = |visitor: &mut Visitor| -> anyhow::Result<Duration> {
+                let begin = Instant::now();
+                visitor.attach(2)?;
+                visitor.wait_for_prompt()?;
+                Ok(begin.elapsed())
+            };
+            let threads: Vec<_> = some.iter_mut().map(|visitor| scope.spawn(move || open(visitor))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a visitor's thread")).collect()
+        });
+        for took in took {
+            figures.add(took?);
+        }
+    }
+    Ok(figures)
 }
 
 /// Learners who type at a human speed, and check now and then.

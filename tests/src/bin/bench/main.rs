@@ -263,5 +263,7 @@ fn class(service: &Service, sessions: usize) -> anyhow::Result<()> {
     }
     figures.print(&format!("{sessions} sessions within one second: each from its start to its prompt"));
     println!("{sessions} sessions: the last prompt {} after the first start", ms(all));
+    let more = crowd::prompts(&mut visitors)?;
+    more.print(&format!("{sessions} sessions: a second terminal, from its connection to its prompt"));
     visitors.into_iter().try_for_each(Visitor::leave)
 }
