@@ -216,6 +216,33 @@ async fn a_machine_that_was_lost_is_replaced_in_the_same_session() {
     assert_eq!((installation.keeper.launched(), installation.keeper.running()), (3, 1));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_machine_keeps_its_place_while_its_page_is_open_and_for_no_idle_time_after_it() {
+    let mut installation = house(1, |config| {
+        config.sessions.idle_max_seconds = 8;
+        config.sessions.offer_max_seconds = 1;
+    })
+    .await;
+    let mut visitor = Visitor::arrive(&installation).await;
+    visitor.is("ready").await;
+    // As after `quayside stop` in the evening: every machine has ended, and nobody is there.
+    installation.stop_web().await;
+    installation.keeper.lose_only_machine("its first process has ended");
+    installation.start_web().await;
+    visitor.live = visitor.client.websocket(&format!("/api/sessions/{}/live", visitor.id)).await.expect("a WebSocket");
+    visitor.is("lost").await;
+    let next = Visitor::arrive(&installation).await;
+    next.stands(1).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    visitor.is("lost").await;
+    let (client, id) = visitor.goes_away().await;
+    let begin = std::time::Instant::now();
+    next.is("ready").await;
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+    let session = client.session(&id).await;
+    assert!(session["phase"]["message"].as_str().expect("words").contains("had ended by itself"), "{session}");
+}
+
 // Places.
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,15 +89,17 @@ impl Actor {
         }
         self.spawn_asking();
         self.note_use().await;
-        let max = self.seed.idle_max.max(IDLE_TICK_MIN);
+        // Without a machine all that it has is a place, which others may wait for.
+        let is_lost = self.stage() == Stage::Lost;
+        let max = if is_lost { self.seed.idle_max.min(self.seed.offer_max) } else { self.seed.idle_max };
+        let max = max.max(IDLE_TICK_MIN);
         match quiet(self.seen_at.elapsed(), self.touched_at.elapsed(), max) {
             Quiet::No => self.warned = false,
             Quiet::Soon(left) => self.warn(left),
             Quiet::TooLong => {
-                let message = format!(
-                    "Nobody looked at this session for {}, so its machine was ended. Your progress stays.",
-                    in_words(self.seed.idle_max)
-                );
+                let went = if is_lost { "whose machine had ended by itself" } else { "so its machine was ended" };
+                let message =
+                    format!("Nobody looked at this session for {}, {went}. Your progress stays.", in_words(max));
                 self.end(SessionState::Ended, &message, None).await;
                 return Next::Stop;
             }

@@ -51,7 +51,7 @@ impl Actor {
             Outlook::Retry if !had_one => SessionState::Failed,
             Outlook::Retry | Outlook::Lost => {
                 // Place, progress and time stay, and another try is one click.
-                tracing::info!(message = failure.message, output = failure.output, "no machine");
+                tracing::info!(why = failure.message, output = failure.output, "no machine");
                 self.turn(Stage::Lost, Some(failure.message), failure.output);
                 return Next::On;
             }
