@@ -311,7 +311,7 @@ impl Actor {
     /// Ends the session for good. In this order: the store, so that nobody finds it any more; the jobs; the
     /// machine; and last the picture, so that who waits for the end sees a machine that is gone.
     async fn end(&mut self, state: SessionState, message: &str, output: Option<String>) {
-        tracing::info!(?state, message, output, "the session is over");
+        tracing::info!(?state, why = message, output, "the session is over");
         let ending = Ending { state, why: message.to_owned(), detail: output.clone() };
         if let Err(error) = self.seed.store.end_session(self.seed.row.id, &ending, UnixMs::now()).await {
             self.store_trouble(&error);

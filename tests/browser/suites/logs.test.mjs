@@ -42,6 +42,7 @@ for (const format of ["text", "json"]) {
       const objects = lines.map((line) => JSON.parse(line));
       assert.match(JSON.stringify(JSON.parse(begun).spans), /"request":"[0-9a-f]{12}"/);
       assert.ok(objects.some(({ message, sandbox }) => /launched/.test(message) && sandbox), "the keeper's line has the sandbox's id");
+      assert.ok(objects.some(({ message, why }) => message === "the session is over" && why), "no field stands in the place of a line's words");
     } else {
       assert.match(begun, /request="[0-9a-f]{12}"/);
     }
