@@ -136,6 +136,23 @@ test("keys of every keyboard reach the program as it expects them", async () => 
   await visitor.leave();
 });
 
+test("AltGr on Windows, which browsers there tell as Ctrl and Alt, gives a letter", async () => {
+  const visitor = await Visitor.arrive(service);
+  await visitor.context.addInitScript(() => Object.defineProperty(navigator, "platform", { get: () => "Win32" }));
+  await visitor.open("harbour/actions/1");
+  const cdp = await visitor.context.newCDPSession(visitor.page);
+  await visitor.type("echo alt");
+  for (const [key, code, windowsVirtualKeyCode] of [["@", "KeyQ", 81], ["{", "Digit7", 55], ["|", "IntlBackslash", 226]]) {
+    const press = { key, code, windowsVirtualKeyCode, modifiers: 3 };
+    if (key === "|") await visitor.type("'");
+    await cdp.send("Input.dispatchKeyEvent", { type: "keyDown", text: key, ...press });
+    await cdp.send("Input.dispatchKeyEvent", { type: "keyUp", ...press });
+  }
+  await visitor.type("'\n");
+  await visitor.sees(/^alt@\{\|$/m);
+  await visitor.leave();
+});
+
 test("vim, less, top and tmux whose window changes in the middle, and the shell as it was behind each", { timeout: 120_000 }, async () => {
   const visitor = await atPrompt();
   const { page } = visitor;
@@ -188,6 +205,11 @@ test("the mouse: reported where a program asks, else words and wrapped lines are
   const line = await row(visitor, "listening");
   await page.mouse.click(line.x + 40, line.y + line.height / 2);
   await visitor.sees(/got \\x1b\[<0;\d+;\d+M[\s\S]*\\x1b\[<0;\d+;\d+m/);
+  await page.keyboard.down("Shift");
+  await page.mouse.dblclick(line.x + 20, line.y + line.height / 2);
+  await page.keyboard.up("Shift");
+  await page.keyboard.press("Control+Shift+C");
+  await until(async () => (await clipboard(visitor)) === "listening", "Shift selects all the same");
   await page.mouse.wheel(0, -100);
   await visitor.sees(/got \\x1b\[<64;\d+;\d+M/);
   await page.keyboard.type("Q");

@@ -75,6 +75,8 @@ export function makeScreen(number: number, pane: HTMLElement, look: Look, hooks:
     minimumContrastRatio: contrastOf(style),
     screenReaderMode: look.reader,
     macOptionIsMeta: true,
+    // As Shift elsewhere: a selection where a program has the mouse.
+    macOptionClickForcesSelection: true,
     rightClickSelectsWord: false,
     linkHandler: links.handler,
   });
