@@ -17,5 +17,6 @@ pub mod layout;
 pub mod parent;
 pub mod turns;
 pub mod plan;
+mod walk;
 pub mod tree;
 pub mod container;

@@ -1,15 +1,19 @@
 //! Making a sandbox's cgroups, entering them, and removing them.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::layout::Layout;
 use super::parent::Parent;
 use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting, Vacate};
 use super::turns::{Together, Turns};
+use super::walk;
 
 /// How long the kernel may take to empty a group whose processes were killed: one in an
 /// uninterruptible sleep, a disk that is slow.
@@ -134,7 +138,6 @@ pub fn take_turns(together: &Together) -> Result<(), Error> {
 
 /// Opens without O_CREAT: a missing file must be an error, not a file.
 fn write(file: &Path, value: &str) -> io::Result<()> {
-    use std::io::Write;
     fs::OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())
 }
 
@@ -168,55 +171,46 @@ fn enter(files: impl Iterator<Item = PathBuf>) -> Result<(), Error> {
 /// Kills everything in the sandbox's groups and waits until they are empty, then removes them.
 /// Goes on past failures and returns all of them.
 pub fn destroy(plan: &Plan) -> Vec<Error> {
-    let mut errors = Vec::new();
     let deadline = Instant::now() + EMPTY_TIMEOUT;
     for top in plan.tops() {
-        if !top.exists() {
-            continue;
-        }
         let _ = write(&top.join("cgroup.kill"), "1"); // v2 since 5.14; elsewhere the loop below does it
-        while let Err(error) = remove(top) {
-            if Instant::now() > deadline {
-                errors.push(failed("cannot remove the cgroup", top)(error));
-                break;
-            }
-            kill_all(top);
-            std::thread::sleep(Duration::from_millis(2));
-        }
     }
-    errors
-}
-
-/// Removes a tree of cgroups, children first; a learner may have made more below.
-fn remove(top: &Path) -> io::Result<()> {
-    let removed = || {
-        for entry in fs::read_dir(top)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                remove(&entry.path())?;
-            }
+    loop {
+        let remove =
+            |top: &PathBuf| walk::remove(top).err().map(|error| failed("cannot remove the cgroup", top)(error));
+        let left: Vec<Error> = plan.tops().filter_map(remove).collect();
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
         }
-        fs::remove_dir(top)
-    };
-    // Somebody's sweep may be at it too.
-    match removed() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+        // All of them, for each that is left: what is frozen in one hierarchy of v1 empties none of the others.
+        plan.tops().for_each(|top| kill_all(top));
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 /// SIGKILL to every process of a tree; frozen ones are thawed first, or they would wait for ever.
 fn kill_all(top: &Path) {
-    let _ = write(&top.join("freezer.state"), "THAWED");
-    let _ = write(&top.join("cgroup.freeze"), "0");
-    let pids = fs::read_to_string(top.join("cgroup.procs")).unwrap_or_default();
-    for pid in pids.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0) {
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-    }
-    let Ok(entries) = fs::read_dir(top) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        kill_all(&entry.path());
-    }
+    // What cannot be walked shows when it cannot be removed.
+    let _ = walk::each(top, |group| {
+        let _ = write_at(group, "freezer.state", "THAWED");
+        let _ = write_at(group, "cgroup.freeze", "0");
+        let pids = read_at(group, "cgroup.procs").unwrap_or_default();
+        for pid in pids.lines().filter_map(|line| line.parse().ok()).filter(|&pid| pid > 0) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    });
+}
+
+fn open_at(group: BorrowedFd, file: &str, flags: OFlags) -> io::Result<fs::File> {
+    Ok(rustix::fs::openat(group, file, flags | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+fn write_at(group: BorrowedFd, file: &str, value: &str) -> io::Result<()> {
+    open_at(group, file, OFlags::WRONLY)?.write_all(value.as_bytes())
+}
+
+fn read_at(group: BorrowedFd, file: &str) -> io::Result<String> {
+    io::read_to_string(open_at(group, file, OFlags::RDONLY)?)
 }
 
 /// Removes the `quayside` directories if no sandbox is left in them: for whoever does not expect to

@@ -31,6 +31,10 @@ const JOBS_MAX: usize = NAMED_MAX + 32;
 /// How long init may take to end everything before it is killed.
 const END_GRACE: Duration = Duration::from_secs(3);
 
+/// How long PID 1 may take to be gone once it was killed. One that a learner has frozen (cgroups(7), freezer of v1) takes
+/// for ever, and only the host's root can thaw it: the shim ends, and leaves the rest to whoever removes the groups.
+const KILL_GRACE: Duration = Duration::from_millis(500);
+
 /// Runs a shim: from the launch to the end of the sandbox.
 pub fn run() -> io::Result<()> {
     // Before the launch, for everything in the sandbox: a key waits for its shell as it does for the shim, and
@@ -139,6 +143,26 @@ enum For {
     Job(u32),
 }
 
+/// The end of a sandbox, and until when each part of it may take.
+#[derive(Debug, Clone, Copy)]
+enum Ending {
+    /// Init ends everybody.
+    InOrder(Instant),
+    /// Init was killed.
+    Killed(Instant),
+    /// It has not helped.
+    GivenUp,
+}
+
+impl Ending {
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::InOrder(until) | Self::Killed(until) => Some(until),
+            Self::GivenUp => None,
+        }
+    }
+}
+
 struct Shim {
     sandbox: Sandbox,
     epoll: OwnedFd,
@@ -156,8 +180,8 @@ struct Shim {
     /// When a viewer typed or ran something last, in any terminal.
     input_at: Option<Instant>,
     next_id: u32,
-    /// Everything is to end; init gets this long.
-    ending: Option<Instant>,
+    /// Everything is to end: until when what.
+    ending: Option<Ending>,
 }
 
 impl Shim {
@@ -216,6 +240,9 @@ impl Shim {
                 }
             }
             self.tick();
+            if matches!(self.ending, Some(Ending::GivenUp)) {
+                return Ok(());
+            }
             self.feed_viewers();
             self.watch_all()?;
         }
@@ -232,7 +259,7 @@ impl Shim {
         let terminals = self.terminals.values().filter_map(Terminal::deadline);
         let jobs = self.jobs.values().filter_map(Job::deadline);
         let views = self.connections.values().filter_map(|connection| connection.role.view()?.deadline());
-        let next = terminals.chain(jobs).chain(views).chain(self.ending).min()?;
+        let next = terminals.chain(jobs).chain(views).chain(self.ending.and_then(Ending::deadline)).min()?;
         let wait = next.saturating_duration_since(Instant::now());
         // Rounded up: woken a moment early, the loop would spin until the deadline.
         let wait = wait + Duration::from_millis(1);
@@ -254,9 +281,13 @@ impl Shim {
                 self.job_finished(id);
             }
         }
-        if self.ending.is_some_and(|deadline| deadline <= now) {
-            self.ending = None;
-            let _ = rustix::process::pidfd_send_signal(&self.sandbox.pid1_fd, rustix::process::Signal::KILL);
+        match self.ending {
+            Some(Ending::InOrder(until)) if until <= now => {
+                self.ending = Some(Ending::Killed(now + KILL_GRACE));
+                let _ = rustix::process::pidfd_send_signal(&self.sandbox.pid1_fd, rustix::process::Signal::KILL);
+            }
+            Some(Ending::Killed(until)) if until <= now => self.ending = Some(Ending::GivenUp),
+            _ => {}
         }
     }
 

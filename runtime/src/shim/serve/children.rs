@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{END_GRACE, For, Shim, Source};
+use super::{END_GRACE, Ending, For, Shim, Source};
 use crate::shim::enter::{self, Program, Report};
 use crate::shim::pty::SandboxPty;
 use crate::shim::terminal::{BURST_MAX, News, Pty, Shell, Terminal};
@@ -21,7 +21,7 @@ impl Shim {
         while let Some(info) = self.signals.read_signal()? {
             if info.ssi_signo != Signal::SIGCHLD as u32 && self.ending.is_none() {
                 // In order: init ends everybody inside, then itself, then this ends.
-                self.ending = Some(Instant::now() + END_GRACE);
+                self.ending = Some(Ending::InOrder(Instant::now() + END_GRACE));
                 let _ = rustix::process::pidfd_send_signal(&self.sandbox.pid1_fd, rustix::process::Signal::TERM);
             }
         }
