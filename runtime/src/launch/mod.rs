@@ -7,6 +7,7 @@
 //!   │                                 fork ──────────────────▶ unshare(USER)
 //!   ◀─────────────────────────────────────────────── user namespace, please map
 //!   write maps; id-map layers, disk
+//!   lock what stays mounted
 //!   ├─ mounts as descriptors ────────────────────────────────▶ become its root
 //!   │                                                          unshare the others
 //!   │                                                          network, clocks
@@ -25,5 +26,6 @@ pub mod plan;
 pub mod channel;
 pub mod child;
 pub mod program;
+pub mod locked;
 pub mod parent;
 pub mod teardown;

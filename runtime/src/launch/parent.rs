@@ -15,6 +15,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use super::channel::{Channel, Message, StartedAt};
 use super::event::{Clock, Event, now};
 use super::lease::{self, Lease};
+use super::locked;
 use super::plan::{Host, Invalid, LaunchPlan, OOM_SCORE_ADJ};
 use super::program;
 use super::teardown::{self, Record, socket_name};
@@ -279,6 +280,13 @@ impl Launch<'_> {
             let flags = mount::MOUNT_ATTR_RDONLY | mount::MOUNT_ATTR_NODEV | mount::MOUNT_ATTR_NOSUID;
             clone_idmapped(&content_of(&launch.launcher.data.images()), &user_namespace, flags)
         })?;
+        // The layers are not among them: PID 1 stacks them and leaves them behind when it changes its root.
+        let [disk, binary, images] =
+            self.step("unshare", "a copy of the other mounts, whose flags are locked", |launch| {
+                let mounts = [disk.as_fd(), binary.as_fd(), images.as_fd()];
+                let locked = locked::lock(&mounts, user_namespace.as_fd(), &launch.launcher.host.staging)?;
+                locked.try_into().map_err(|_| io::Error::other("descriptors are missing"))
+            })?;
         let (exec_read, exec_write) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from)?;
         let mut fds = vec![exec_write.as_fd(), disk.as_fd(), binary.as_fd(), images.as_fd()];
