@@ -6,6 +6,7 @@
 mod numbers;
 pub mod printable;
 pub mod sys;
+mod deep;
 pub mod spec;
 pub mod image;
 pub mod cgroup;

@@ -199,3 +199,22 @@ fn an_archive_of_a_hostile_image_is_loaded_and_shown_without_its_commands() {
     let refused = yard.run(&["image", "load"], &["-i", archive]);
     assert!(!refused.status.success() && !harmless(&refused).is_empty());
 }
+
+#[test]
+fn folders_deeper_than_a_path_fail_in_words_and_leave_nothing() {
+    let yard = Yard::new();
+    fs::copy(env!("CARGO_BIN_EXE_pest"), yard.context().join("pest")).expect("cargo has built it");
+    let tmp = yard.folder.path().join("data/images/tmp");
+    let step = yard.build("FROM scratch\nCOPY pest /\nRUN [\"/pest\", \"deep\"]\n", &[]);
+    let said = harmless(&step);
+    assert!(step.status.code() == Some(1) && said.contains("more than 256 folders deep"), "{said}");
+    assert_eq!(fs::read_dir(&tmp).expect("the store is there").count(), 0, "{said}");
+    // A cache becomes no layer, so it may; and it goes again.
+    let cache = "FROM scratch\nCOPY pest /\nWORKDIR /c\nRUN --mount=type=cache,target=/c [\"/pest\", \"deep\"]\n";
+    let said = harmless(&yard.build(cache, &[]));
+    assert!(said.contains("writing image"), "{said}");
+    assert!(harmless(&yard.run(&["builder", "ls"], &[])).contains("cache mount /c"));
+    let pruned = harmless(&yard.run(&["builder", "prune"], &["--all"]));
+    assert!(pruned.contains("1 cache mount"), "{pruned}");
+    assert_eq!(fs::read_dir(yard.folder.path().join("data/images/caches")).expect("it is there").count(), 0);
+}

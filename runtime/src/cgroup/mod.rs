@@ -17,6 +17,5 @@ pub mod layout;
 pub mod parent;
 pub mod turns;
 pub mod plan;
-mod walk;
 pub mod tree;
 pub mod container;

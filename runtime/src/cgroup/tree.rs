@@ -13,7 +13,7 @@ use super::layout::Layout;
 use super::parent::Parent;
 use super::plan::{COPY_FROM_PARENT, Member, Plan, Setting, Vacate};
 use super::turns::{Together, Turns};
-use super::walk;
+use crate::deep;
 
 /// How long the kernel may take to empty a group whose processes were killed: one in an
 /// uninterruptible sleep, a disk that is slow.
@@ -176,8 +176,9 @@ pub fn destroy(plan: &Plan) -> Vec<Error> {
         let _ = write(&top.join("cgroup.kill"), "1"); // v2 since 5.14; elsewhere the loop below does it
     }
     loop {
-        let remove =
-            |top: &PathBuf| walk::remove(top).err().map(|error| failed("cannot remove the cgroup", top)(error));
+        let remove = |top: &PathBuf| {
+            deep::remove_directories(top).err().map(|error| failed("cannot remove the cgroup", top)(error))
+        };
         let left: Vec<Error> = plan.tops().filter_map(remove).collect();
         if left.is_empty() || Instant::now() > deadline {
             return left;
@@ -191,7 +192,7 @@ pub fn destroy(plan: &Plan) -> Vec<Error> {
 /// SIGKILL to every process of a tree; frozen ones are thawed first, or they would wait for ever.
 fn kill_all(top: &Path) {
     // What cannot be walked shows when it cannot be removed.
-    let _ = walk::each(top, |group| {
+    let _ = deep::each(top, |group| {
         let _ = write_at(group, "freezer.state", "THAWED");
         let _ = write_at(group, "cgroup.freeze", "0");
         let pids = read_at(group, "cgroup.procs").unwrap_or_default();

@@ -18,6 +18,7 @@ use super::plan::{Plan, work};
 use super::spec::Exit;
 use super::steps;
 use crate::cgroup::tree;
+use crate::deep;
 use crate::launch::event::{Clock, Event, now};
 use crate::sys::process::{Child, Fork, ForkOptions, fork, inherited_fd, place_fd};
 
@@ -144,7 +145,7 @@ pub fn clean_up(plan: &Plan) {
         tree::destroy(group);
     }
     for name in work::ALL {
-        let _ = fs::remove_dir_all(plan.work.join(name));
+        let _ = deep::remove_all(&plan.work.join(name));
     }
 }
 

@@ -37,6 +37,7 @@ fn main() {
         "watches" => in_many_processes(|| hold(watch)),
         "timers" => in_many_processes(|| hold(timer)),
         "queues" => queues(),
+        "deep" => deep(),
         "mounts" => mounts(),
         "user" => in_many_processes(user_namespaces),
         "mnt" => in_many_processes(|| namespaces(CloneFlags::CLONE_NEWNS, "mnt")),
@@ -193,6 +194,14 @@ fn inodes() {
             told = true;
             at_work();
         }
+    }
+}
+
+/// Directories in each other, further than a path, a stack or a process' descriptors reach; then it ends.
+fn deep() {
+    for _ in 0..20_000 {
+        fs::create_dir("deep").expect("ours to make");
+        std::env::set_current_dir("deep").expect("it is there");
     }
 }
 

@@ -15,11 +15,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{AtFlags, Dir, FlockOperation, statat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::request::Sharing;
+use crate::deep;
 use crate::image::Digest;
 use crate::image::store::{Store, Work};
 
@@ -157,7 +158,7 @@ fn make(work: &Work, path: &Path, id: &str, fill: &mut dyn FnMut(&Path) -> io::R
     match fs::rename(&draft, path) {
         // Another process was quicker.
         Err(error) if path.exists() => {
-            fs::remove_dir_all(&draft)?;
+            deep::remove_all(&draft)?;
             let _ = error;
             Ok(())
         }
@@ -201,25 +202,22 @@ pub fn remove(work: &Work, path: &Path) -> io::Result<bool> {
     }
     let away = work.file();
     fs::rename(path, &away)?;
-    fs::remove_dir_all(&away)?;
+    deep::remove_all(&away)?;
     Ok(true)
 }
 
 /// Of the blocks that it takes on the disk. Links are not followed.
 fn size(path: &Path) -> io::Result<u64> {
-    let mut waiting = vec![path.to_owned()];
     let mut bytes = 0;
-    while let Some(path) = waiting.pop() {
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            // What a step removes meanwhile takes no room.
-            let Ok(metadata) = entry.metadata() else { continue };
-            bytes += metadata.blocks() * 512;
-            if metadata.is_dir() {
-                waiting.push(entry.path());
+    deep::each(path, |folder| {
+        // What a step removes meanwhile takes no room.
+        let Ok(entries) = Dir::read_from(folder) else { return };
+        for entry in entries.flatten().filter(|entry| ![c".", c".."].contains(&entry.file_name())) {
+            if let Ok(stat) = statat(folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+                bytes += stat.st_blocks as u64 * 512;
             }
         }
-    }
+    })?;
     Ok(bytes)
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::super::beneath::Root;
 use super::locks::{self, Sharing, make_private};
 use super::{ImageError, Store};
+use crate::deep;
 
 /// A folder in `tmp`, locked, and removed when dropped. While it is there nothing is removed from the store, so that what
 /// was found or added stays until something names it.
@@ -88,7 +89,7 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         // What cannot be removed now is swept at the next start.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = deep::remove_all(&self.path);
     }
 }
 
@@ -109,8 +110,5 @@ impl LayerDraft {
 }
 
 pub fn remove_tree(path: &Path) -> Result<(), ImageError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(ImageError::store("remove", path)),
-    }
+    deep::remove_all(path).map_err(ImageError::store("remove", path))
 }
