@@ -34,8 +34,6 @@ pub struct Holder {
     /// Under which images are pushed here: `localhost:5000`.
     address: String,
     uploads: Mutex<Uploads>,
-    /// Held while an image's record is read and written anew: clients push one image under several tags at once.
-    entering: Mutex<()>,
     /// What images are shown as, so that a layer without a recorded length is measured once.
     shown: Mutex<BTreeMap<Digest, Outgoing>>,
     /// Catalogued images that a thread prepares.
@@ -46,8 +44,8 @@ impl Holder {
     pub fn new(store: Store, sources: Sources, port: u16) -> Self {
         let uploads = Mutex::new(Uploads::new(store.clone()));
         let address = format!("localhost:{port}");
-        let (entering, shown, preparing) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { store, sources, address, uploads, entering, shown, preparing }
+        let (shown, preparing) = (Mutex::default(), Mutex::default());
+        Self { store, sources, address, uploads, shown, preparing }
     }
 
     /// Answers until the front has ended.

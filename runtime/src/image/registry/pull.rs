@@ -192,18 +192,17 @@ fn take_layers(
 }
 
 fn enter(store: &Store, work: &Work, name: &Reference, outline: &Outline) -> Result<Image, RegistryError> {
-    let mut origin = match store.image(&outline.manifest.config.digest) {
-        Ok(Some(known)) => known.origin,
-        _ => Origin::default(),
-    };
     for came in &outline.documents {
         store.write_blob(work, &came.bytes)?;
-        let known = by_digest(name, &came.digest);
-        if !origin.repo_digests.contains(&known) && origin.repo_digests.len() < REPO_DIGESTS_MAX {
-            origin.repo_digests.push(known);
-        }
     }
-    let image = store.add_image(work, &outline.config_bytes, origin)?;
+    let change = |origin: &mut Origin| {
+        for known in outline.documents.iter().map(|came| by_digest(name, &came.digest)) {
+            if !origin.repo_digests.contains(&known) && origin.repo_digests.len() < REPO_DIGESTS_MAX {
+                origin.repo_digests.push(known);
+            }
+        }
+    };
+    let image = store.add_known_image(work, &outline.config_bytes, change)?;
     store.tag(work, name, image.id)?;
     let names = store.names_of(&image.id)?;
     Ok(Image { names, ..image })

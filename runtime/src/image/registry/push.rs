@@ -158,9 +158,12 @@ fn remember(
     if image.origin.repo_digests.contains(&known) {
         return Ok(());
     }
-    let mut origin: Origin = image.origin.clone();
-    origin.repo_digests.push(known);
     let config = store.read_blob("config", &image.id, CONFIG_MAX_BYTES)?;
     store.write_blob(work, &outgoing.bytes)?;
-    store.add_image(work, &config, origin).map(drop)
+    let change = |origin: &mut Origin| {
+        if !origin.repo_digests.contains(&known) {
+            origin.repo_digests.push(known);
+        }
+    };
+    store.add_known_image(work, &config, change).map(drop)
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::digest::Digest;
 use super::super::oci::{CONFIG_MAX_BYTES, History, ImageConfig};
 use super::super::reference::Reference;
-use super::locks::write_whole;
+use super::locks::{self, Sharing, write_whole};
 use super::{ImageError, Layer, Store, Work};
 
 /// An image's JSON. Ours have under 2 KiB.
@@ -63,6 +63,17 @@ pub struct Origin {
     pub pushed: Vec<Reference>,
 }
 
+impl Origin {
+    /// This, with what registries know the same image by already.
+    fn keeping(mut self, known: &Self) -> Self {
+        for (own, known) in [(&mut self.repo_digests, &known.repo_digests), (&mut self.pushed, &known.pushed)] {
+            let more: Vec<Reference> = known.iter().filter(|name| !own.contains(name)).cloned().collect();
+            own.extend(more);
+        }
+        self
+    }
+}
+
 /// An image as it stands on disk; its config is a blob.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Record {
@@ -100,19 +111,34 @@ impl Store {
     /// Adds an image whose layers are here, and waits until all of it is on the disk. `config` are the bytes that its id
     /// is the digest of.
     pub fn add_image(&self, work: &Work, config: &[u8], origin: Origin) -> Result<Image, ImageError> {
+        self.add_known_image(work, config, |known| *known = origin.keeping(known))
+    }
+
+    /// The same, where what it comes from is a change of what is known already: read, changed and written while nobody
+    /// else does, for a push and a registry may be at the same image.
+    pub fn add_known_image(
+        &self,
+        work: &Work,
+        config: &[u8],
+        change: impl FnOnce(&mut Origin),
+    ) -> Result<Image, ImageError> {
         let id = self.write_blob(work, config)?;
         self.settle(work, &self.parts(&id)?.1)?;
-        self.enter(work, id, origin)
+        self.enter(work, id, change)
     }
 
     /// Adds it without waiting: it is lost when the machine stops before its layers have come to the disk.
     pub fn add_passing_image(&self, work: &Work, config: &[u8], origin: Origin) -> Result<Image, ImageError> {
         let id = self.write_blob(work, config)?;
-        self.enter(work, id, origin)
+        self.enter(work, id, |known| *known = origin.keeping(known))
     }
 
-    fn enter(&self, work: &Work, id: Digest, origin: Origin) -> Result<Image, ImageError> {
+    fn enter(&self, work: &Work, id: Digest, change: impl FnOnce(&mut Origin)) -> Result<Image, ImageError> {
         let (config, layers) = self.parts(&id)?;
+        let _lock = locks::lock(&self.root.join("lock"), Sharing::Exclusive)?;
+        let known = self.contents().find_map(|content| read_record(&record_path(content, &id)));
+        let mut origin = known.map(|record| record.origin).unwrap_or_default();
+        change(&mut origin);
         let record = Record { format: FORMAT, added: jiff::Timestamp::now().as_second(), origin };
         let text = serde_json::to_vec_pretty(&record).expect("a record has only texts and numbers");
         write_whole(work, &record_path(&self.content, &id), &text)?;

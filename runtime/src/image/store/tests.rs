@@ -221,3 +221,31 @@ fn what_an_earlier_form_of_the_store_left_is_swept_unless_a_sandbox_runs_on_it()
     assert!(used.exists() && !unused.exists());
     assert_eq!(entries(&store.content.join("images")), 0);
 }
+
+#[test]
+fn what_many_note_of_one_image_at_once_is_all_noted() {
+    let (_top, store) = fresh();
+    let web = image(&store, &store.work().unwrap(), "web", &["web"]);
+    let config = store.read_blob("config", &web.id, 4096).unwrap();
+    let name = |number: usize| -> Reference {
+        format!("shop-{number}.example/web@{}", Digest::of(&[number as u8])).parse().unwrap()
+    };
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (store, config) = (&store, &config);
+            scope.spawn(move || {
+                let work = store.work().unwrap();
+                store.add_known_image(&work, config, |origin| origin.repo_digests.push(name(number))).unwrap();
+            });
+        }
+    });
+    let known = |store: &Store| store.resolve("web").unwrap().origin.repo_digests;
+    let mut noted = known(&store);
+    noted.sort();
+    let mut all: Vec<Reference> = (0..16).map(name).collect();
+    all.sort();
+    assert_eq!(noted, all);
+    // Who builds or loads the same once more takes nothing of it away.
+    store.add_image(&store.work().unwrap(), &config, Origin { summary: "anew".into(), ..Origin::default() }).unwrap();
+    assert_eq!((known(&store).len(), store.resolve("web").unwrap().origin.summary.as_str()), (16, "anew"));
+}

@@ -57,21 +57,24 @@ impl Holder {
 
     /// Notes what an image is called and known by.
     fn enter(&self, work: &Work, config: &[u8], name: &Reference, digest: &Digest) -> Result<(), Answer> {
-        let _entering = lock(&self.entering);
-        let known = self.store.image(&Digest::of(config)).ok().flatten();
-        let mut origin: Origin = known.map(|image| image.origin).unwrap_or_default();
         let with_digest = |text: String| -> Result<Reference, Answer> { text.parse().map_err(invalid_name) };
         // The first one is what the image is shown as where no tag says better.
         let by_digest = with_digest(format!("{}/{}@{digest}", name.registry(), name.repository()))?;
-        origin.repo_digests.retain(|known| *known != by_digest);
-        origin.repo_digests.insert(0, by_digest);
-        origin.repo_digests.truncate(KNOWN_MAX);
-        if name.digest().is_none() {
-            origin.pushed.retain(|pushed| !is_of(pushed, name));
-            origin.pushed.insert(0, with_digest(format!("{name}@{digest}"))?);
-            origin.pushed.truncate(KNOWN_MAX);
-        }
-        let image = self.store.add_image(work, config, origin).map_err(broken)?;
+        let by_tag = match name.digest() {
+            Some(_) => None,
+            None => Some(with_digest(format!("{name}@{digest}"))?),
+        };
+        let change = |origin: &mut Origin| {
+            origin.repo_digests.retain(|known| *known != by_digest);
+            origin.repo_digests.insert(0, by_digest);
+            origin.repo_digests.truncate(KNOWN_MAX);
+            if let Some(by_tag) = by_tag {
+                origin.pushed.retain(|pushed| !is_of(pushed, name));
+                origin.pushed.insert(0, by_tag);
+                origin.pushed.truncate(KNOWN_MAX);
+            }
+        };
+        let image = self.store.add_known_image(work, config, change).map_err(broken)?;
         self.store.tag(work, name, image.id).map_err(broken)
     }
 
