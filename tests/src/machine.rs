@@ -249,6 +249,8 @@ pub struct Terminal {
     /// The states that run actions were in, in order.
     pub runs: Vec<(u128, quayside_runtime::shim::wire::RunState, i32)>,
     pub exit: Option<i32>,
+    /// What the shim had to say about it.
+    pub notices: Vec<String>,
     /// Whether it is the writer, and the screen's size; who does not ask is not told.
     pub role: Option<(bool, u16, u16)>,
     /// The picture that it was given instead of the past.
@@ -293,6 +295,7 @@ impl Terminal {
             taken: 0,
             runs: Vec::new(),
             exit: None,
+            notices: Vec::new(),
             role: None,
             picture: Vec::new(),
             acks: true,
@@ -352,6 +355,7 @@ impl Terminal {
             ToViewer::InputAcked { number } => self.taken = number,
             ToViewer::RunState { id, state, code } => self.runs.push((id, state, code)),
             ToViewer::Exit { status } => self.exit = Some(status),
+            ToViewer::Notice { text, .. } => self.notices.push(text),
             _ => {}
         }
     }

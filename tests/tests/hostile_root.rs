@@ -5,7 +5,9 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use quayside_tests::machine::{Machine, Sandbox};
+use quayside_runtime::shim::client;
+use quayside_runtime::shim::protocol::{Exec, Group};
+use quayside_tests::machine::{Machine, Sandbox, script};
 
 /// How long ending a sandbox takes at most that does all it can to stay: the shim asks PID 1, kills it, and gives up
 /// within 4 s; the rest are groups to be emptied.
@@ -104,4 +106,111 @@ fn groups_that_no_path_reaches_the_end_of_do_not_keep_the_sandbox() {
         for n in {1..25}; do mkdir $name && cd -P $name || break; done; pwd -P | wc -c");
     assert!(made.parse::<u32>().is_ok_and(|path| path > 4096), "a path of {made} bytes is one that can be used");
     ends(&machine, sandbox, "deep groups");
+}
+
+// What a learner breaks of their own.
+
+/// Longer than a script's 3 s here, its grace and a busy machine; a shim that waits for a learner would be asked for ever.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+/// How a script ends, or why it does not; in any case soon.
+fn answer(sandbox: &Sandbox, exec: Exec) -> Result<i32, String> {
+    let (socket, what) = (sandbox.socket.clone(), format!("{:?}", exec.args));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(client::exec(&socket, exec, b"true", |_, _| ())));
+    let heard = told.recv_timeout(ANSWER_MAX).unwrap_or_else(|_| panic!("no answer within {ANSWER_MAX:?} to {what}"));
+    heard.map(|finished| finished.code).map_err(|error| error.to_string())
+}
+
+/// What is done, and what a check and a new terminal then say: `None`, that they work.
+const VANDALISM: &[(&str, Option<&str>, Option<&str>)] = &[
+    ("kill -STOP -1", None, None),
+    ("for p in /proc/[0-9]*; do kill -STOP ${p#/proc/}; done", None, None),
+    ("mount -t tmpfs none /bin; mount -t tmpfs none /usr/bin", Some("run bash"), Some("run bash")),
+    ("touch /lab/f; mount --bind /lab/f $(readlink -f /bin/bash)", Some("run bash"), Some("run bash")),
+    ("mount --bind /dev/zero $(readlink -f /bin/bash)", Some("run bash"), Some("run bash")),
+    ("mkfifo /lab/f; mount --bind /lab/f $(readlink -f /bin/bash)", Some("run bash"), Some("run bash")),
+    ("mount -t tmpfs none /dev", Some("set up standard input"), None),
+    ("mount -t tmpfs none /dev; mkfifo /dev/null", None, None),
+    ("mount -t tmpfs none /dev; mkdir /dev/null", None, None),
+    ("umount -l /dev/pts", None, None),
+    ("mount -t tmpfs none /proc", None, None),
+    ("mv /root /root.old; mkfifo /root", None, None),
+    ("mv /root /root.old; ln -s /root /root", None, None),
+    ("for n in {1..50}; do mount --bind / /mnt; done; mount --bind /mnt /root", None, None),
+    ("mount -t tmpfs none /", Some("set up standard input"), Some("run bash")),
+    ("mount -t tmpfs none /tmp; mount -o remount,bind,ro /; mount -o remount,bind,ro /lab", None, None),
+];
+
+#[test]
+fn whatever_is_broken_inside_check_and_terminal_say_so_and_the_sandbox_ends() {
+    let machine = Machine::new();
+    let says = |answer: &Result<i32, String>, wanted: &Option<&str>| match (answer, wanted) {
+        (Ok(0), None) => true,
+        (Err(why), Some(words)) => why.contains(words),
+        _ => false,
+    };
+    let mut wrong = Vec::new();
+    for (damage, check, terminal) in VANDALISM {
+        let sandbox = machine.sandbox();
+        // It may stop itself, so nobody waits for its end.
+        let _ = answer(&sandbox, Exec { timeout_ms: 1000, ..script(damage) });
+        let checked = answer(&sandbox, Exec { group: Group::Check, timeout_ms: 3000, ..script("exit 0") });
+        let mut opened = sandbox.terminal_of(1, &["bash", "-c", "exit 0"]);
+        let opened = match opened.ends() {
+            0 => Ok(0),
+            _ => Err(opened.notices.join("; ")),
+        };
+        if !says(&checked, check) || !says(&opened, terminal) {
+            wrong.push(format!("{damage}: the check: {checked:?}, a terminal: {opened:?}"));
+        }
+        ends(&machine, sandbox, damage);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_file_that_a_pipe_stands_for_is_not_waited_for() {
+    let machine = Machine::new();
+    let sandbox = machine.sandbox();
+    sandbox.sh("mkfifo /root/place /root/log");
+    let (tell, told) = std::sync::mpsc::channel();
+    let socket = sandbox.socket.clone();
+    std::thread::spawn(move || tell.send(client::put_files(&socket, &[("/root/place", 0o644, b"text")])));
+    let placed = told.recv_timeout(ANSWER_MAX).expect("an answer, whatever stands there");
+    assert!(placed.is_err_and(|why| why.to_string().contains("/root/place")));
+    let logged = answer(&sandbox, Exec { stdout_path: Some("/root/log".into()), ..script("exit 0") });
+    assert!(logged.is_err_and(|why| why.contains("set up standard input and output")));
+}
+
+// Builds inside.
+
+#[test]
+fn a_build_that_fills_the_disk_or_forks_without_end_is_given_up_and_harms_no_other_image() {
+    let machine = Machine::new();
+    let sandbox = machine.sandbox();
+    let pest = fs::read(env!("CARGO_BIN_EXE_pest")).expect("cargo has built it");
+    client::put_files(&sandbox.socket, &[("/lab/c/pest", 0o755, &pest)]).expect("room for the pest");
+    let sh = |text: &str| sandbox.sh(&format!("quayside() {{ /run/quayside/quayside \"$@\"; }}; cd /lab/c; {text}"));
+    sh("printf 'FROM scratch\\nCOPY pest /\\n' > Dockerfile; quayside build -q -t good .");
+    let free =
+        |sh: &dyn Fn(&str) -> String| -> u64 { sh("df --output=avail -k /lab | tail -1").parse().expect("a number") };
+    let before = free(&sh);
+    for kind in ["disk", "forks"] {
+        // Neither ends by itself, nor hears a signal as PID 1 of its container. In the foreground timeout(1) signals once: a
+        // second Ctrl-C would end the build without its clean-up.
+        let ended = sh(&format!(
+            "printf 'FROM good\\nRUN [\"/pest\", \"{kind}\"]\\n' > Dockerfile
+             timeout --foreground -k 20 -s INT 6 /run/quayside/quayside build -t bad . > /lab/said 2>&1; echo $?; tail -1 /lab/said"
+        ));
+        println!("{kind}: {ended}");
+        assert!(ended.starts_with("124\n"), "{kind}: it is not ended by Ctrl-C: {ended}");
+        assert_eq!(sh("ls /var/lib/docker/quayside/images/tmp | wc -l"), "0", "{kind}");
+        let after = free(&sh);
+        assert!(after + 16 * 1024 > before, "{kind}: {before} KiB were free before, {after} after");
+        let images = sh("quayside image ls");
+        assert!(images.contains("good") && !images.contains("bad"), "{kind}: {images}");
+    }
+    sh("printf 'FROM good\\nCOPY pest /again\\n' > Dockerfile; quayside build -q -t again .");
+    ends(&machine, sandbox, "builds");
 }

@@ -11,6 +11,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, setns};
@@ -231,7 +232,9 @@ fn open_terminal(sandbox: &Sandbox, cols: u16, rows: u16) -> io::Result<Terminal
 fn place_stdio(stdio: Stdio, terminal: Option<&Terminal>) -> io::Result<()> {
     match (stdio, terminal) {
         (Stdio::Pipes { stdout, stderr }, _) => {
-            let null = std::fs::File::open("/dev/null")?;
+            // It may be a pipe by now, that nobody writes into: whoever waits for one waits for the learner.
+            let null = without_waiting().read(true).open("/dev/null")?;
+            rustix::io::ioctl_fionbio(&null, false)?;
             place_fd(null.as_fd(), 0)?;
             place_fd(open_output(stdout)?.as_fd(), 1)?;
             place_fd(open_output(stderr)?.as_fd(), 2)
@@ -251,9 +254,18 @@ fn open_output(output: Output) -> io::Result<OwnedFd> {
             if let Some(parent) = Path::new(&path).parent() {
                 std::fs::create_dir_all(parent)?;
             }
-            Ok(std::fs::OpenOptions::new().append(true).create(true).open(path)?.into())
+            let file = without_waiting().append(true).create(true).open(path)?;
+            rustix::io::ioctl_fionbio(&file, false)?;
+            Ok(file.into())
         }
     }
+}
+
+/// Opens what a learner may have replaced by a pipe (fifo(7)): at once, or not at all.
+pub fn without_waiting() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options
 }
 
 /// execve along PATH of the given environment, as a shell would look (execvp(3)).

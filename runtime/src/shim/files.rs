@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
-use super::enter::join_rest;
+use super::enter::{join_rest, without_waiting};
 use super::protocol::{FILES_MAX, FileHead, Finished, FromShim, ToShim};
 use super::wire::{read_frame, write_frame};
 use crate::cgroup::plan::Member;
@@ -83,7 +83,7 @@ fn create(head: &FileHead) -> io::Result<fs::File> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(head.mode & 0o7777).open(path)?;
+    let file = without_waiting().write(true).create(true).truncate(true).mode(head.mode & 0o7777).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(head.mode & 0o7777))?;
     Ok(file)
 }
