@@ -69,7 +69,7 @@ pub const NOT_HERE: &[Refused] = &[
     refuse("process_madvise", libc::SYS_process_madvise, "of other processes' memory"),
 ];
 
-/// A family of addresses (address_families(7)) in which socket(2) and socketpair(2) work, and why.
+/// A family of addresses (address_families(7)), or a protocol of one, in which socket(2) and socketpair(2) work, and why.
 pub struct Family {
     pub name: &'static str,
     pub number: i32,
@@ -90,6 +90,34 @@ pub const FAMILIES: &[Family] = &[
     allow("INET6", libc::AF_INET6, "as INET"),
     allow("NETLINK", libc::AF_NETLINK, "ip, ss, nft and the libc's list of interfaces ask the kernel by it"),
     allow("PACKET", libc::AF_PACKET, "tcpdump, arping and DHCP clients, on the namespace's own interfaces"),
+];
+
+/// Protocols that sockets of INET and INET6 may be of; each other is a module (SCTP, DCCP, L2TP, SMC by its number),
+/// which the kernel loads for whoever asks. SOCK_RAW is free: there the number is only one in a header.
+pub const TRANSPORTS: &[Family] = &[
+    allow("IP", libc::IPPROTO_IP, "whichever suits the kind of socket"),
+    allow("ICMP", libc::IPPROTO_ICMP, "ping without a right"),
+    allow("TCP", libc::IPPROTO_TCP, "the network that lessons teach"),
+    allow("UDP", libc::IPPROTO_UDP, "the network that lessons teach"),
+    allow("ICMPV6", libc::IPPROTO_ICMPV6, "as ICMP"),
+    allow("UDPLITE", libc::IPPROTO_UDPLITE, "a part of UDP's own code"),
+    allow("MPTCP", libc::IPPROTO_MPTCP, "Go's listeners ask for it first; a part of TCP's own code"),
+];
+
+/// Kinds of socket that are SCTP's and DCCP's, whatever number is asked for: SOCK_RDM, SOCK_SEQPACKET and SOCK_DCCP
+/// (linux/net.h).
+const OTHER_KINDS: [i32; 3] = [4, 5, 6];
+
+/// Subsystems of the kernel that sockets of NETLINK may speak to: those of the namespace's own network, and what programs
+/// ask first. Left out are those of hardware and cryptography (SCSITRANSPORT, ISCSI, RDMA, CRYPTO, …).
+pub const SUBSYSTEMS: &[Family] = &[
+    allow("ROUTE", libc::NETLINK_ROUTE, "ip"),
+    allow("SOCK_DIAG", libc::NETLINK_SOCK_DIAG, "ss"),
+    allow("XFRM", libc::NETLINK_XFRM, "ip xfrm"),
+    allow("AUDIT", libc::NETLINK_AUDIT, "su and sshd ask; the kernel refuses in its own words"),
+    allow("NETFILTER", libc::NETLINK_NETFILTER, "nft and iptables"),
+    allow("KOBJECT_UEVENT", libc::NETLINK_KOBJECT_UEVENT, "udev's library"),
+    allow("GENERIC", libc::NETLINK_GENERIC, "ethtool, and ip for some kinds of links"),
 ];
 
 /// What a container without a user namespace may not call either, unless it was given SYS_ADMIN. For a sandbox these
@@ -123,10 +151,17 @@ const NEWEST_KNOWN: u32 = 467;
 const EPERM: u32 = libc::EPERM as u32;
 const ENOSYS: u32 = libc::ENOSYS as u32;
 const EAFNOSUPPORT: u32 = libc::EAFNOSUPPORT as u32;
+const EPROTONOSUPPORT: u32 = libc::EPROTONOSUPPORT as u32;
 
 /// The filters to load, in order: the kernel takes the strictest answer of all.
 pub fn programs() -> Result<Vec<BpfProgram>, seccompiler::BackendError> {
-    Ok(vec![filter(NOT_PERMITTED, EPERM)?, filter(NOT_HERE, ENOSYS)?, other_families()?, newer_than_known()])
+    Ok(vec![
+        filter(NOT_PERMITTED, EPERM)?,
+        filter(NOT_HERE, ENOSYS)?,
+        other_families()?,
+        other_protocols()?,
+        newer_than_known(),
+    ])
 }
 
 /// The same for a container without a user namespace.
@@ -151,6 +186,33 @@ fn other_families() -> Result<BpfProgram, seccompiler::BackendError> {
     SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EAFNOSUPPORT), arch())?.try_into()
 }
 
+/// Sockets of an allowed family with a protocol that is in none of its lists.
+fn other_protocols() -> Result<BpfProgram, seccompiler::BackendError> {
+    /// Without SOCK_NONBLOCK and SOCK_CLOEXEC (socket(2)).
+    const KIND: u64 = 0xf;
+    let is = |argument, value: i32| condition(argument, SeccompCmpOp::Eq, value);
+    let is_kind = |kind: i32| condition(1, SeccompCmpOp::MaskedEq(KIND), kind);
+    let none_of = |list: &[Family]| -> Result<Vec<_>, seccompiler::BackendError> {
+        list.iter().map(|one| condition(2, SeccompCmpOp::Ne, one.number)).collect()
+    };
+    let mut rules = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM] {
+            let mut all = vec![is(0, family)?, is_kind(kind)?];
+            all.extend(none_of(TRANSPORTS)?);
+            rules.push(SeccompRule::new(all)?);
+        }
+        for kind in OTHER_KINDS {
+            rules.push(SeccompRule::new(vec![is(0, family)?, is_kind(kind)?])?);
+        }
+    }
+    let mut all = vec![is(0, libc::AF_NETLINK)?];
+    all.extend(none_of(SUBSYSTEMS)?);
+    rules.push(SeccompRule::new(all)?);
+    let rules = BTreeMap::from([(libc::SYS_socket, rules)]);
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(EPROTONOSUPPORT), arch())?.try_into()
+}
+
 /// clone with a flag that makes a namespace.
 fn clone_with_namespaces() -> Result<BpfProgram, seccompiler::BackendError> {
     let has = |flag: i32| SeccompRule::new(vec![first_argument(SeccompCmpOp::MaskedEq(flag as u32 as u64), flag)?]);
@@ -161,7 +223,11 @@ fn clone_with_namespaces() -> Result<BpfProgram, seccompiler::BackendError> {
 
 /// An `int`, of which the kernel takes the lower half of the register.
 fn first_argument(operator: SeccompCmpOp, value: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, u64::from(value as u32))
+    condition(0, operator, value)
+}
+
+fn condition(argument: u8, operator: SeccompCmpOp, value: i32) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, u64::from(value as u32))
 }
 
 fn filter(refused: &[Refused], errno: u32) -> Result<BpfProgram, seccompiler::BackendError> {
@@ -218,8 +284,10 @@ mod tests {
             assert!(!call.reason.is_empty());
             assert!(seen.insert(call.number), "{} stands twice", call.name);
         }
-        let mut families = std::collections::BTreeSet::new();
-        assert!(FAMILIES.iter().all(|family| !family.reason.is_empty() && families.insert(family.number)));
+        for list in [FAMILIES, TRANSPORTS, SUBSYSTEMS] {
+            let mut numbers = std::collections::BTreeSet::new();
+            assert!(list.iter().all(|one| !one.reason.is_empty() && numbers.insert(one.number)));
+        }
         let count = |programs: Result<Vec<BpfProgram>, _>| programs.expect("the tables compile").len();
         assert_eq!(count(container_programs(true)), count(programs()));
         assert_eq!(count(container_programs(false)), count(programs()) + 3);
