@@ -89,20 +89,24 @@ pub enum ContextError {
     TooDeep { name: Name },
     #[error("{name} of the context changed while the build ran; build again when nothing writes there")]
     Changed { name: Name },
+    #[error("the context was not listed to its end, as nobody wants the build any more")]
+    Stopped,
 }
 
 impl Context {
     /// Lists the folder at `path`. `remembered` is where digests of earlier builds are kept; `judge` says what is
-    /// ignored, for a name and whether it is a folder.
+    /// ignored, for a name and whether it is a folder; `given_up`, that nobody wants the list any more: a large tree on
+    /// a slow disk takes minutes.
     pub fn open(
         path: &Path,
         remembered: Stamps,
         judge: &mut dyn FnMut(&Name, bool) -> Verdict,
+        given_up: &dyn Fn() -> bool,
     ) -> Result<Self, ContextError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(|error| ContextError::Open { path: path.to_owned(), source: error.into() })?;
-        let mut list = List { entries: BTreeMap::new(), judge };
+        let mut list = List { entries: BTreeMap::new(), judge, given_up };
         list.folder(&Name::root(), root.as_fd().try_clone_to_owned().map_err(read_error(&Name::root()))?, 0)?;
         let read = Reading { entries: list.entries.len(), ..Reading::default() };
         Ok(Self { path: path.to_owned(), root, entries: list.entries, stamps: remembered, read })
@@ -249,6 +253,7 @@ struct Hashed {
 struct List<'a> {
     entries: BTreeMap<Name, Entry>,
     judge: &'a mut dyn FnMut(&Name, bool) -> Verdict,
+    given_up: &'a dyn Fn() -> bool,
 }
 
 impl List<'_> {
@@ -265,6 +270,9 @@ impl List<'_> {
     }
 
     fn entry(&mut self, name: &Name, folder: &OwnedFd, last: &OsStr, depth: usize) -> Result<bool, ContextError> {
+        if (self.given_up)() {
+            return Err(ContextError::Stopped);
+        }
         let stat = match rustix::fs::statat(folder, last, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             // Removed since the folder was read.

@@ -10,7 +10,7 @@ fn keep_all(_: &Name, _: bool) -> Verdict {
 }
 
 fn open(path: &Path, stamps: Stamps) -> Context {
-    Context::open(path, stamps, &mut keep_all).unwrap()
+    Context::open(path, stamps, &mut keep_all, &|| false).unwrap()
 }
 
 fn files(context: &Context) -> Vec<Name> {
@@ -60,7 +60,7 @@ fn an_ignored_folder_is_not_even_read_and_an_exception_brings_its_folder_back() 
             _ => Verdict::Keep,
         }
     };
-    let context = Context::open(folder.path(), Stamps::default(), &mut judge).unwrap();
+    let context = Context::open(folder.path(), Stamps::default(), &mut judge, &|| false).unwrap();
     assert_eq!(files(&context), [Name::of("docs"), Name::of("docs/keep")]);
     assert!(!asked.iter().any(|name| name.starts_with("/vendor/")), "{asked:?}");
 }
@@ -125,6 +125,19 @@ fn a_context_that_is_no_folder_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = Context::open(&file, Stamps::default(), &mut keep_all).unwrap_err();
+    let error = Context::open(&file, Stamps::default(), &mut keep_all, &|| false).unwrap_err();
     assert!(matches!(error, ContextError::Open { .. }), "{error}");
+}
+
+#[test]
+fn a_list_that_nobody_wants_any_more_is_given_up_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    (0..100).for_each(|number| fs::write(folder.path().join(number.to_string()), "").unwrap());
+    let seen = std::cell::Cell::new(0);
+    let mut judge = |_: &Name, _: bool| {
+        seen.set(seen.get() + 1);
+        Verdict::Keep
+    };
+    let error = Context::open(folder.path(), Stamps::default(), &mut judge, &|| seen.get() == 10).unwrap_err();
+    assert!(matches!(error, ContextError::Stopped) && seen.get() == 10, "{error}");
 }

@@ -111,13 +111,13 @@ pub enum BuildError {
 
 /// What a build would do, without doing anything but preparing base images.
 pub fn plan(job: &Job, tools: &Tools, tell: &(dyn Fn(Event) + Sync)) -> Result<Plan, BuildError> {
-    let voice = Voice::new(tell);
+    let voice = Voice::new(tell, tools.stop);
     Ok(read(job, tools, &voice)?.plan)
 }
 
 /// Builds the image and gives it its names.
 pub fn build(job: &Job, tools: &Tools, tell: &(dyn Fn(Event) + Sync)) -> Result<Image, BuildError> {
-    let voice = Voice::new(tell);
+    let voice = Voice::new(tell, tools.stop);
     let Read { plan, bases } = read(job, tools, &voice)?;
     plan.warnings.iter().for_each(|warning| voice.warn(&warning.to_string()));
     if !plan.unused_arguments.is_empty() {
@@ -125,7 +125,7 @@ pub fn build(job: &Job, tools: &Tools, tell: &(dyn Fn(Event) + Sync)) -> Result<
     }
     let cache = Cache::open(tools.store)?;
     let inherited = inherited::Inherited::read(job, tools, &voice)?;
-    let (context, ignore) = open_context(job, &plan, &cache, &voice)?;
+    let (context, ignore) = open_context(job, tools, &plan, &cache, &voice)?;
     let parts = announce(&plan, &bases, &voice);
     let site = Building {
         job,
@@ -180,13 +180,14 @@ struct Parts {
 /// Tells events, with their time and numbers for their parts.
 struct Voice<'a> {
     tell: &'a (dyn Fn(Event) + Sync),
+    stop: &'a Stop,
     began: Instant,
     parts: Mutex<usize>,
 }
 
 impl<'a> Voice<'a> {
-    fn new(tell: &'a (dyn Fn(Event) + Sync)) -> Self {
-        Self { tell, began: Instant::now(), parts: Mutex::new(0) }
+    fn new(tell: &'a (dyn Fn(Event) + Sync), stop: &'a Stop) -> Self {
+        Self { tell, stop, began: Instant::now(), parts: Mutex::new(0) }
     }
 
     fn say(&self, what: What) {
@@ -219,6 +220,7 @@ impl<'a> Voice<'a> {
         let result = work();
         match &result {
             Ok(_) => self.say(What::Done { part, took_ms: began.elapsed().as_millis() as u64, layer: None, bytes: 0 }),
+            Err(_) if self.stop.is_stopped() => self.say(What::Cancelled { part }),
             Err(error) => self.say(What::Failed { part, message: error.to_string() }),
         }
         result
@@ -247,6 +249,7 @@ fn resolve(job: &Job) -> Result<(Dockerfile, Globals, Stages), Problem> {
 /// Lists the context, if any step reads it.
 fn open_context(
     job: &Job,
+    tools: &Tools,
     plan: &Plan,
     cache: &Cache,
     voice: &Voice,
@@ -262,10 +265,15 @@ fn open_context(
     };
     let context = voice.part("[internal] read the build context", |part| {
         let stamps = Stamps::load(&cache.stamps(path));
-        let context = Context::open(path, stamps, &mut |name, is_folder| verdict(&ignore, name, is_folder))?;
+        let mut judge = |name: &Name, is_folder: bool| verdict(&ignore, name, is_folder);
+        let context = Context::open(path, stamps, &mut judge, &|| tools.stop.is_stopped())?;
         let text = format!("{} files and folders, read where they lie", context.entries().len());
         voice.say(What::Note { part, text });
         Ok::<_, ContextError>(context)
+    });
+    let context = context.map_err(|error| match error {
+        ContextError::Stopped => BuildError::Stopped,
+        error => error.into(),
     })?;
     Ok((Some(Mutex::new(context)), ignore))
 }
