@@ -14,5 +14,6 @@ pub mod peers;
 pub mod bridge;
 pub mod machine;
 pub mod figures;
+pub mod turns;
 pub mod service;
 pub mod visitor;

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, WebSocket};
 
 use crate::figures::Figures;
 use crate::service::Service;
+use crate::turns;
 
 /// The lesson that visitors open.
 const LESSON: &str = "/containers/what-is-a-container";
@@ -250,17 +251,22 @@ impl Visitor {
     /// Floods from a thread that reads as fast as it comes.
     pub fn flood_in_background(mut self, command: &str) -> anyhow::Result<Noise> {
         self.type_bytes(format!("{command}\r").as_bytes())?;
-        Ok(self.draw_in_background(u64::MAX))
+        Ok(self.in_background(u64::MAX, || ()))
     }
 
-    /// Draws `rate` bytes a second of what comes, in a thread.
-    pub fn draw_in_background(mut self, rate: u64) -> Noise {
+    /// Draws `rate` bytes a second of what comes, in a thread, as a page on another machine does.
+    pub fn draw_in_background(self, rate: u64) -> Noise {
+        self.in_background(rate, turns::go_last)
+    }
+
+    fn in_background(mut self, rate: u64, begins: fn()) -> Noise {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicBool, Ordering};
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = stop.clone();
         let (begin, start) = (Instant::now(), self.drawn);
         let thread = std::thread::spawn(move || {
+            begins();
             while !stopping.load(Ordering::Relaxed) && self.output().is_ok() {
                 let due = Duration::from_secs_f64((self.drawn - start) as f64 / rate as f64);
                 std::thread::sleep(due.saturating_sub(begin.elapsed()));
