@@ -107,20 +107,14 @@ fn in_many_processes(body: impl Fn()) {
 
 // Processes, memory, processors.
 
+/// Whichever process first finds that there are no more says so: a turn of the first one may be seconds away.
 fn forks() {
     let mut told = false;
     loop {
-        let forked = child(forks_on);
-        if !forked && !told {
+        if !child(forks) && !told {
             told = true;
             at_work();
         }
-    }
-}
-
-fn forks_on() {
-    loop {
-        child(forks_on);
     }
 }
 
