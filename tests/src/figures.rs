@@ -20,6 +20,10 @@ impl Figures {
         self.taken.extend(others.taken);
     }
 
+    pub fn count(&self) -> usize {
+        self.taken.len()
+    }
+
     /// The duration that `share` of all stay below.
     pub fn at(&self, share: f64) -> Duration {
         let mut sorted = self.taken.clone();

@@ -15,5 +15,6 @@ pub mod bridge;
 pub mod machine;
 pub mod figures;
 pub mod turns;
+pub mod others;
 pub mod service;
 pub mod visitor;

@@ -198,6 +198,16 @@ impl Visitor {
 
     /// Types keys one by one and times each echo, without the pauses.
     pub fn time_keys(&mut self, keys: usize, typing: Typing) -> anyhow::Result<Figures> {
+        self.time_those_keys(keys, typing, || true)
+    }
+
+    /// Of those keys after whose echo `counts` says so.
+    pub fn time_those_keys(
+        &mut self,
+        keys: usize,
+        typing: Typing,
+        mut counts: impl FnMut() -> bool,
+    ) -> anyhow::Result<Figures> {
         let mut figures = Figures::new();
         for number in 0..keys {
             let key = b'a' + (number % 26) as u8;
@@ -205,7 +215,10 @@ impl Visitor {
             let begin = Instant::now();
             self.type_bytes(&[key])?;
             while !self.output()?.contains(&key) {}
-            figures.add(begin.elapsed());
+            let took = begin.elapsed();
+            if counts() {
+                figures.add(took);
+            }
             if number % 40 == 39 {
                 self.type_bytes(&[0x15])?; // Ctrl-U: the line stays short
                 std::thread::sleep(Duration::from_millis(20));
