@@ -145,6 +145,7 @@ fn name(need: Need) -> String {
         Need::Memory => "memory".into(),
         Need::Learners => "learners at once".into(),
         Need::OpenFiles => "open files".into(),
+        Need::Neighbours => "neighbours of all".into(),
         Need::Port => "address to listen on".into(),
     }
 }
@@ -169,6 +170,7 @@ fn without(need: Need) -> &'static str {
         Need::Memory => "few sessions can run at once",
         Need::Learners => "a session may be refused, or be slow",
         Need::OpenFiles => "one learner can use up the open files of all",
+        Need::Neighbours => "one learner can keep every network of this machine from finding a new neighbour",
         Need::Port => "nobody can reach the lessons",
     }
 }
@@ -177,6 +179,9 @@ fn found(cause: &Cause) -> String {
     match cause {
         Cause::FewFiles { max, each } => {
             format!("fs.file-max lets the whole host have {max} open, and one sandbox may have {each}")
+        }
+        Cause::FewNeighbours { setting, max } => {
+            format!("{setting} lets all networks of the host together know {max}, and one sandbox can hold as many")
         }
         Cause::Setting { name, is, .. } => format!("forbidden: {name} is {is}"),
         Cause::Confined => {
@@ -214,6 +219,7 @@ fn remedy(need: Need, cause: &Cause) -> String {
                  /etc/sysctl.d/60-quayside.conf"
             )
         }
+        (_, Cause::FewNeighbours { .. }) => NEIGHBOURS_REMEDY.into(),
         (_, Cause::Confined) => {
             "aa-status shows which profile confines it; allow userns and mount there; in a container, run it privileged"
                 .into()
@@ -254,6 +260,7 @@ fn remedy(need: Need, cause: &Cause) -> String {
         (Need::Disk, _) => "make room, or name a directory on a larger disk by --data".into(),
         (Need::Memory, _) => "end what else uses memory".into(),
         (Need::OpenFiles, _) => "mount /proc".into(),
+        (Need::Neighbours, _) => format!("on the host itself: {NEIGHBOURS_REMEDY}"),
         (Need::Learners, _) => "give this machine more of what limits it, or the sandboxes less".into(),
         (Need::Port, Cause::NotOurs(_)) => "ip address shows this machine's; name one by --listen".into(),
         (Need::Port, Cause::Taken(_)) => {
@@ -266,6 +273,11 @@ fn remedy(need: Need, cause: &Cause) -> String {
         }
     }
 }
+
+/// The bound, and from where on the kernel looks for what it may forget, of both families.
+const NEIGHBOURS_REMEDY: &str = "sysctl -w net.ipv4.neigh.default.gc_thresh2=2097152 \
+     net.ipv4.neigh.default.gc_thresh3=4194304, and the same of net.ipv6; \
+     to keep it, those lines in /etc/sysctl.d/60-quayside.conf";
 
 /// What the namespace is called where kernels are built.
 fn kernel_option(namespace: &str) -> &'static str {
@@ -318,6 +330,10 @@ mod tests {
             finding(Need::Disk, State::Weak(Cause::Little { has: 700 << 20, wanted: 2 << 30 })),
             finding(Need::Mirror, State::Weak(Cause::Absent)),
             finding(Need::OpenFiles, State::Weak(Cause::FewFiles { max: 2_466_177, each: 2_097_152 })),
+            finding(
+                Need::Neighbours,
+                State::Weak(Cause::FewNeighbours { setting: "net.ipv4.neigh.default.gc_thresh3", max: 1024 }),
+            ),
             finding(Need::Port, State::Missing(Cause::Taken(listen))),
         ]
     }
@@ -350,6 +366,6 @@ mod tests {
         let report = Report::new(&weak.collect::<Vec<_>>());
         assert!(report.can_serve);
         assert_eq!(report.refusal(), None);
-        assert!(report.text().ends_with("this host can serve; 6 weak\n"), "{}", report.text());
+        assert!(report.text().ends_with("this host can serve; 7 weak\n"), "{}", report.text());
     }
 }

@@ -79,6 +79,8 @@ pub enum Need {
     Learners,
     /// Open files of everybody together: more than one sandbox may have.
     OpenFiles,
+    /// Neighbours (arp(7)) of all networks of the host together: more than one sandbox can keep.
+    Neighbours,
     Port,
 }
 
@@ -92,6 +94,8 @@ pub enum Cause {
     Setting { name: &'static str, is: String, wanted: &'static str },
     /// The whole host may have so many files open (`fs.file-max`), and one sandbox so many.
     FewFiles { max: u64, each: u64 },
+    /// All networks of the host together may know so many neighbours, by this setting (ip-sysctl.rst).
+    FewNeighbours { setting: &'static str, max: u64 },
     /// A profile of AppArmor's, or another security module, forbids it to this program.
     Confined,
     /// Only root may.

@@ -39,6 +39,9 @@ const MEMORY_WANTED_BYTES: u64 = 1 << 30;
 /// From here on `fs.file-max` bounds nobody: systemd writes the largest number that the kernel takes, and kernels
 /// differ in which that is.
 const NO_FILE_LIMIT: u64 = i64::MAX as u64;
+/// The table of neighbours is everybody's, and what was renewed within five seconds stays (arp(7)): one processor renews
+/// 160,000 a second, so this is five times of what a sandbox can hold.
+const NEIGHBOURS_WANTED: u64 = 1 << 22;
 /// The smallest disk that a sandbox may have is enough to try one.
 const TRIAL_DISK_BYTES: u64 = 64 << 20;
 
@@ -105,6 +108,7 @@ pub fn examine(place: &Place) -> Vec<Finding> {
     add(Need::Memory, memory());
     add(Need::Learners, learners(place));
     add(Need::OpenFiles, open_files(place.limits));
+    add(Need::Neighbours, neighbours());
     if let Some(listen) = place.listen {
         add(Need::Port, port(listen));
     }
@@ -467,6 +471,28 @@ fn open_files(limits: &Limits) -> State {
         Some(NO_FILE_LIMIT..) => State::Present("no limit".into()),
         Some(max) => State::Present(max.to_string()),
         None => State::Weak(Cause::Other("/proc/sys/fs/file-max does not say".into())),
+    }
+}
+
+/// Every network namespace's count together: Linux knows no bound for one of them.
+fn neighbours() -> State {
+    let table = |family: &str| {
+        let max = fs::read_to_string(format!("/proc/sys/net/{family}/neigh/default/gc_thresh3")).ok()?;
+        max.trim().parse::<u64>().ok()
+    };
+    let (ipv4, ipv6) = (table("ipv4"), table("ipv6"));
+    match (ipv4, ipv6) {
+        (Some(max), _) if max < NEIGHBOURS_WANTED => {
+            State::Weak(Cause::FewNeighbours { setting: "net.ipv4.neigh.default.gc_thresh3", max })
+        }
+        // Without IPv6 there is no such table.
+        (_, Some(max)) if max < NEIGHBOURS_WANTED => {
+            State::Weak(Cause::FewNeighbours { setting: "net.ipv6.neigh.default.gc_thresh3", max })
+        }
+        (Some(max), _) => State::Present(max.to_string()),
+        (None, _) => State::Weak(Cause::Other(
+            "/proc/sys/net/ipv4/neigh/default/gc_thresh3 does not say: this is a network namespace of its own".into(),
+        )),
     }
 }
 
