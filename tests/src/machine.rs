@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// `sandbox.json` of every sandbox.
-    fn records(&self) -> Vec<(String, serde_json::Value)> {
+    pub fn records(&self) -> Vec<(String, serde_json::Value)> {
         let entries = fs::read_dir(self.data().join("sandboxes")).into_iter().flatten().flatten();
         let records = entries.filter_map(|entry| {
             let record = fs::read(entry.path().join("sandbox.json")).ok()?;

@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use quayside_runtime::launch::lease::RANGE;
 use quayside_runtime::policy::seccomp;
 use quayside_runtime::shim::client;
@@ -391,6 +393,26 @@ fn sigterm_to_quayside_run_ends_its_sandbox() {
     let sandbox = machine.sandbox();
     assert_eq!(sandbox.end(), 128 + 15);
     machine.assert_clean();
+}
+
+#[test]
+fn sigterm_in_the_moment_of_the_launch_leaves_nothing() {
+    let machine = Machine::new();
+    for _ in 0..10 {
+        let mut run = machine.command(&["host", "--", "sleep", "infinity"]).spawn().expect("the binary starts");
+        let begin = Instant::now();
+        // Without a pause: it is told between two of its own steps.
+        let id = loop {
+            if let Some((id, _)) = machine.records().into_iter().find(|(_, record)| record["shim_pid"] != 0) {
+                break id;
+            }
+            assert!(begin.elapsed() < *PATIENCE, "no sandbox starts");
+        };
+        machine.heard_of(&id);
+        kill(Pid::from_raw(run.id() as i32), Signal::SIGTERM).expect("it runs");
+        assert_eq!(run.wait().expect("it is our child").code(), Some(128 + 15), "it ends its sandbox first");
+        machine.assert_clean();
+    }
 }
 
 #[test]

@@ -85,6 +85,8 @@ impl Run {
         // What a killed run has left; nobody else may come for it.
         let (_, left) = teardown::sweep(&launcher.data).context("cannot look for what has ended")?;
         left.iter().for_each(|left| eprintln!("quayside: {left}"));
+        // From here on whoever is told to end has a sandbox to end; what is started gets a mask of its own.
+        told_by().thread_block()?;
         let launched = launcher.launch(spec, &layers, &mut trace);
         let sweep = || sweep_parents(&launcher.host.cgroups, &launcher.host.cgroup_parent);
         let running = launched.inspect_err(|_| sweep())?;
@@ -100,10 +102,10 @@ impl Run {
         };
         let ended = end(&launcher.data, &running);
         sweep();
-        if let Some(signal) = told?.get() {
-            return Ok(128 + *signal as i32);
-        }
-        let code = result?;
+        let code = match told?.get() {
+            Some(signal) => 128 + *signal as i32,
+            None => result?,
+        };
         ended?;
         Ok(code)
     }
@@ -258,16 +260,19 @@ fn layers(data: &DataDir, image: &str, sources: &Sources) -> anyhow::Result<Laye
     Ok(Layers { bottom_to_top: image.layer_paths(), env: image.env() })
 }
 
+/// What tells this to end.
+fn told_by() -> SigSet {
+    SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP])
+}
+
 /// From now on a signal that would end this process ends the sandbox first; `main` then goes on as
 /// after any other end. Not before the launch, which wants one thread. Returns which signal it was.
 fn end_when_told(running: &Running) -> anyhow::Result<Arc<OnceLock<Signal>>> {
-    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-    signals.thread_block()?;
     let shim = running.shim.try_clone()?;
     let told = Arc::new(OnceLock::new());
     let tell = Arc::clone(&told);
     let wait = move || {
-        if let Ok(signal) = signals.wait() {
+        if let Ok(signal) = told_by().wait() {
             let _ = tell.set(signal);
             teardown::ask_to_end(shim.as_fd());
         }
