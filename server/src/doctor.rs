@@ -180,7 +180,7 @@ fn found(cause: &Cause) -> String {
         Cause::FewFiles { max, each } => {
             format!("fs.file-max lets the whole host have {max} open, and one sandbox may have {each}")
         }
-        Cause::FewNeighbours { setting, max } => {
+        Cause::FewNeighbours { setting, max, .. } => {
             format!("{setting} lets all networks of the host together know {max}, and one sandbox can hold as many")
         }
         Cause::Setting { name, is, .. } => format!("forbidden: {name} is {is}"),
@@ -219,7 +219,14 @@ fn remedy(need: Need, cause: &Cause) -> String {
                  /etc/sysctl.d/60-quayside.conf"
             )
         }
-        (_, Cause::FewNeighbours { .. }) => NEIGHBOURS_REMEDY.into(),
+        (_, Cause::FewNeighbours { wanted, .. }) => {
+            // From the second bound on the kernel looks for what it may forget.
+            format!(
+                "sysctl -w net.ipv4.neigh.default.gc_thresh2={} net.ipv4.neigh.default.gc_thresh3={wanted}, \
+                 and the same of net.ipv6; to keep it, those lines in /etc/sysctl.d/60-quayside.conf",
+                wanted / 2
+            )
+        }
         (_, Cause::Confined) => {
             "aa-status shows which profile confines it; allow userns and mount there; in a container, run it privileged"
                 .into()
@@ -260,7 +267,7 @@ fn remedy(need: Need, cause: &Cause) -> String {
         (Need::Disk, _) => "make room, or name a directory on a larger disk by --data".into(),
         (Need::Memory, _) => "end what else uses memory".into(),
         (Need::OpenFiles, _) => "mount /proc".into(),
-        (Need::Neighbours, _) => format!("on the host itself: {NEIGHBOURS_REMEDY}"),
+        (Need::Neighbours, _) => "run it on the host itself, with /proc mounted".into(),
         (Need::Learners, _) => "give this machine more of what limits it, or the sandboxes less".into(),
         (Need::Port, Cause::NotOurs(_)) => "ip address shows this machine's; name one by --listen".into(),
         (Need::Port, Cause::Taken(_)) => {
@@ -273,11 +280,6 @@ fn remedy(need: Need, cause: &Cause) -> String {
         }
     }
 }
-
-/// The bound, and from where on the kernel looks for what it may forget, of both families.
-const NEIGHBOURS_REMEDY: &str = "sysctl -w net.ipv4.neigh.default.gc_thresh2=2097152 \
-     net.ipv4.neigh.default.gc_thresh3=4194304, and the same of net.ipv6; \
-     to keep it, those lines in /etc/sysctl.d/60-quayside.conf";
 
 /// What the namespace is called where kernels are built.
 fn kernel_option(namespace: &str) -> &'static str {
@@ -332,7 +334,11 @@ mod tests {
             finding(Need::OpenFiles, State::Weak(Cause::FewFiles { max: 2_466_177, each: 2_097_152 })),
             finding(
                 Need::Neighbours,
-                State::Weak(Cause::FewNeighbours { setting: "net.ipv4.neigh.default.gc_thresh3", max: 1024 }),
+                State::Weak(Cause::FewNeighbours {
+                    setting: "net.ipv4.neigh.default.gc_thresh3",
+                    max: 1024,
+                    wanted: 1 << 22,
+                }),
             ),
             finding(Need::Port, State::Missing(Cause::Taken(listen))),
         ]

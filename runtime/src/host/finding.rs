@@ -95,7 +95,7 @@ pub enum Cause {
     /// The whole host may have so many files open (`fs.file-max`), and one sandbox so many.
     FewFiles { max: u64, each: u64 },
     /// All networks of the host together may know so many neighbours, by this setting (ip-sysctl.rst).
-    FewNeighbours { setting: &'static str, max: u64 },
+    FewNeighbours { setting: &'static str, max: u64, wanted: u64 },
     /// A profile of AppArmor's, or another security module, forbids it to this program.
     Confined,
     /// Only root may.

@@ -476,23 +476,18 @@ fn open_files(limits: &Limits) -> State {
 
 /// Every network namespace's count together: Linux knows no bound for one of them.
 fn neighbours() -> State {
-    let table = |family: &str| {
-        let max = fs::read_to_string(format!("/proc/sys/net/{family}/neigh/default/gc_thresh3")).ok()?;
-        max.trim().parse::<u64>().ok()
+    let bound = |setting: &'static str| {
+        let max = fs::read_to_string(Path::new("/proc/sys").join(setting.replace('.', "/"))).ok()?;
+        Some((setting, max.trim().parse::<u64>().ok()?))
     };
-    let (ipv4, ipv6) = (table("ipv4"), table("ipv6"));
-    match (ipv4, ipv6) {
-        (Some(max), _) if max < NEIGHBOURS_WANTED => {
-            State::Weak(Cause::FewNeighbours { setting: "net.ipv4.neigh.default.gc_thresh3", max })
+    // Without IPv6 there is only the one table.
+    let tables = ["net.ipv4.neigh.default.gc_thresh3", "net.ipv6.neigh.default.gc_thresh3"];
+    match tables.into_iter().filter_map(bound).min_by_key(|(_, max)| *max) {
+        Some((setting, max)) if max < NEIGHBOURS_WANTED => {
+            State::Weak(Cause::FewNeighbours { setting, max, wanted: NEIGHBOURS_WANTED })
         }
-        // Without IPv6 there is no such table.
-        (_, Some(max)) if max < NEIGHBOURS_WANTED => {
-            State::Weak(Cause::FewNeighbours { setting: "net.ipv6.neigh.default.gc_thresh3", max })
-        }
-        (Some(max), _) => State::Present(max.to_string()),
-        (None, _) => State::Weak(Cause::Other(
-            "/proc/sys/net/ipv4/neigh/default/gc_thresh3 does not say: this is a network namespace of its own".into(),
-        )),
+        Some((_, max)) => State::Present(max.to_string()),
+        None => State::Weak(Cause::Other("/proc/sys/net does not say, as in a network namespace of its own".into())),
     }
 }
 
