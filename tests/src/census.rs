@@ -50,7 +50,7 @@ fn things(data: &Path, ids: &[String]) -> Vec<String> {
 }
 
 /// Files of /proc and /sys come and go: what does not open is not there.
-fn entries(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn entries(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::census::entries;
+
 /// Who ran for less between two keys has held up neither by what could be told from a key's own time.
 const SHORT: Duration = Duration::from_micros(50);
 /// Looked at after each key, within the pause before the next: some hundredths of a millisecond for each.
@@ -32,8 +34,8 @@ impl Others {
         let is_other = |path: &Path| {
             path.file_name().and_then(|name| name.to_str()?.parse().ok()).is_some_and(|pid: u32| pid != me)
         };
-        let processes = entries(Path::new("/proc")).filter(|path| is_other(path) && is_program(path));
-        let threads = processes.flat_map(|path| entries(&path.join("task")).collect::<Vec<_>>());
+        let processes = entries(Path::new("/proc")).into_iter().filter(|path| is_other(path) && is_program(path));
+        let threads = processes.flat_map(|path| entries(&path.join("task")));
         Self { threads: threads.filter_map(|path| Thread::new(path.join("schedstat"))).collect() }
     }
 
@@ -67,10 +69,6 @@ impl Thread {
     }
 }
 
-fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
-}
-
 /// A process with a command line: the kernel's own threads have none (proc_pid_cmdline(5)).
 fn is_program(process: &Path) -> bool {
     fs::read(process.join("cmdline")).is_ok_and(|line| !line.is_empty())
@@ -85,7 +83,8 @@ fn has_run(schedstat: &Path) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::io::{Read, Write};
+    use std::process::{Child, Command, Stdio};
     use std::time::Instant;
 
     use super::*;
@@ -100,33 +99,40 @@ mod tests {
         assert_eq!(others.threads.iter().find(mine).map(|thread| &thread.schedstat), None);
     }
 
+    /// Says when it waits for a line, and works for some milliseconds for each.
+    const WORKS: &str = "echo; while read line; do i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done; echo; done";
+
+    /// Until it has said so and sleeps.
+    fn wait_for(shell: &mut Child) {
+        shell.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("it speaks");
+        let begin = Instant::now();
+        while !fs::read_to_string(format!("/proc/{}/stat", shell.id())).expect("it is there").contains(") S ") {
+            assert!(begin.elapsed() < Duration::from_secs(30), "it does not sleep");
+        }
+    }
+
     #[test]
     fn who_runs_is_seen_and_who_sleeps_is_not() {
-        let start = |script| Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().expect("a shell");
-        let sleeps = start("read line");
-        let mut works = start("while read line; do i=0; while [ $i -lt 30000 ]; do i=$((i + 1)); done; done");
-        let mut others = Others::here();
-        let of = |child: &std::process::Child| format!("/proc/{}/", child.id());
-        others.threads.retain(|thread| {
-            let path = thread.schedstat.to_string_lossy();
-            path.starts_with(&of(&sleeps)) || path.starts_with(&of(&works))
+        let [mut sleeps, mut works] = [(); 2].map(|()| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", WORKS]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell")
         });
-        let mut turn = || {
-            use std::io::Write;
-            works.stdin.as_mut().expect("piped").write_all(b"\n").expect("it reads");
-            let begin = Instant::now();
-            while !others.have_run() {
-                assert!(begin.elapsed() < Duration::from_secs(30), "it was not seen");
-            }
-        };
-        turn();
-        turn();
+        wait_for(&mut sleeps);
+        wait_for(&mut works);
+        let path_of = |child: &Child| PathBuf::from(format!("/proc/{0}/task/{0}/schedstat", child.id()));
+        let paths = [path_of(&sleeps), path_of(&works)];
+        let mut others = Others::here();
+        others.threads.retain(|thread| paths.contains(&thread.schedstat));
+        assert!(!others.have_run(), "both sleep");
+        works.stdin.as_mut().expect("piped").write_all(b"\n").expect("it reads");
+        wait_for(&mut works);
+        assert!(others.have_run(), "one has run");
         others.keep_busy();
         let kept: Vec<_> = others.threads.iter().map(|thread| thread.schedstat.clone()).collect();
+        assert_eq!(kept, paths[1..], "only that one is looked at");
         for mut child in [sleeps, works] {
             child.kill().and_then(|()| child.wait()).expect("it ends");
         }
-        assert_eq!(kept.len(), 1, "{kept:?}");
-        assert!(!others.have_run() || !others.have_run(), "who has ended does not run");
+        assert!(!others.have_run(), "who has ended does not run");
     }
 }

@@ -69,8 +69,7 @@ const IPC_TAIL_MAX: Duration = Duration::from_millis(25);
 /// A terminal's scrollback, a few viewers' queues, and what an allocator keeps of them.
 const GROWN_MAX_KIB: u64 = 12 * 1024;
 
-/// A pest takes all there is of something, which takes seconds where others are at work as well, and a minute on a slow
-/// machine.
+/// A pest takes all there is of something: seconds where others are at work as well, and longer on a slower machine.
 static AT_WORK_MAX: LazyLock<Duration> = LazyLock::new(|| 4 * *PATIENCE);
 
 /// Within it the keeper has seen that a sandbox takes much: it may look in the middle of a pest's start.
@@ -168,10 +167,11 @@ impl Street {
             let tail_max = pest.tail_max.unwrap_or_default().max(2 * tail.0.max(TAIL_FLOOR));
             let enough = idle.count().min(loaded.count()) >= ROUNDS * KEYS / 2;
             let holds = enough && median.1 <= 2 * median.0.max(MEDIAN_FLOOR) && tail.1 <= tail_max;
-            let verdict = match (holds, busy > BUSY || !enough) {
+            let tells = holds || (enough && busy <= BUSY);
+            let verdict = match (holds, tells) {
                 (true, _) => "",
-                (false, true) => ": not judged, as the machine is busy with something else",
-                (false, false) => ": too long",
+                (false, true) => ": too long",
+                (false, false) => ": not judged, as the machine is busy with something else",
             };
             println!(
                 "{} {number}: p50 {} then {}, p99 {} then {}, of {} and {} keys, {:.0} % busy before{verdict}",
@@ -184,7 +184,7 @@ impl Street {
                 loaded.count(),
                 busy * 100.0,
             );
-            if holds || (enough && busy <= BUSY) {
+            if tells {
                 judged.push(holds);
             }
             if holds {
